@@ -1,0 +1,179 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+const (
+	// defaultTimeout is used when Config has none.
+	defaultTimeout = 30 * time.Second
+	// maxTags and maxPages bound how long a listing may get.
+	maxTags  = 100_000
+	maxPages = 1_000
+)
+
+// Config says how to speak to registries. The zero value is usable.
+type Config struct {
+	// Insecure lists host[:port] that may be spoken to over plain HTTP. Loopback
+	// and private addresses may be without being listed, as
+	// [name.Registry.Scheme] has it.
+	Insecure []string
+	// Timeout bounds each request, with its answer; 30 s when zero.
+	Timeout time.Duration
+	// UserAgent names the program to registries.
+	UserAgent string
+}
+
+// Client reads registries. Credentials come from the Docker configuration and
+// its helpers. It is safe for concurrent use.
+type Client struct {
+	insecure []string
+	options  []remote.Option
+	session  *session
+}
+
+// New returns a client. It makes no connection.
+func New(cfg Config) *Client {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = "tallyman"
+	}
+	options := []remote.Option{
+		remote.WithAuthFromKeychain(credentials{}),
+		remote.WithTransport(&bounded{inner: remote.DefaultTransport, timeout: cfg.Timeout, now: time.Now}),
+		remote.WithUserAgent(cfg.UserAgent),
+		// A cut connection is tried again at once. Statuses are not: a registry
+		// that throttles or fails gets its rest, and callers hear why.
+		remote.WithRetryStatusCodes(),
+		remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}),
+		remote.WithRetryPredicate(wasCut),
+	}
+	return &Client{insecure: slices.Clone(cfg.Insecure), options: options, session: &session{options: options, now: time.Now}}
+}
+
+func wasCut(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// do runs one operation, with a puller that keeps tokens between operations, and
+// classifies its failure.
+func (c *Client) do(ctx context.Context, op string, f func(context.Context, *remote.Puller) error) error {
+	puller, err := c.session.puller()
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	ctx, limits := withThrottle(ctx)
+	if err := f(ctx, puller); err != nil {
+		err = classify(ctx, op, limits, err)
+		var failed *Error
+		if errors.As(err, &failed) && failed.Cause == release.CauseUnauthorized {
+			c.session.forget(puller)
+		}
+		return err
+	}
+	return nil
+}
+
+// Tags returns the tags of a repository, in the order of the registry.
+func (c *Client) Tags(ctx context.Context, repository string) ([]string, error) {
+	op := "list tags of " + repository
+	repo, err := c.repository(repository)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	var tags []string
+	err = c.do(ctx, op, func(ctx context.Context, puller *remote.Puller) (err error) {
+		tags, err = listTags(ctx, puller, repo)
+		return err
+	})
+	return tags, err
+}
+
+func listTags(ctx context.Context, puller *remote.Puller, repo name.Repository) ([]string, error) {
+	lister, err := puller.Lister(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	var tags []string
+	for pages := 1; lister.HasNext(); pages++ {
+		page, err := lister.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		tags = append(tags, page.Tags...)
+		if len(tags) > maxTags || pages > maxPages {
+			return nil, invalidf("more than %d tags or %d pages", maxTags, maxPages)
+		}
+	}
+	return tags, nil
+}
+
+// Resolve returns the digest that a tag names now.
+func (c *Client) Resolve(ctx context.Context, repository, tag string) (release.Digest, error) {
+	op := "resolve " + repository + ":" + tag
+	repo, err := c.repository(repository)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", op, err)
+	}
+	ref, err := name.NewTag(repo.Name()+":"+tag, c.nameOptions(repository)...)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", op, err)
+	}
+	var digest release.Digest
+	err = c.do(ctx, op, func(ctx context.Context, puller *remote.Puller) (err error) {
+		digest, err = resolve(ctx, puller, ref)
+		return err
+	})
+	return digest, err
+}
+
+func resolve(ctx context.Context, puller *remote.Puller, ref name.Tag) (release.Digest, error) {
+	var answer *transport.Error
+	desc, err := puller.Head(ctx, ref)
+	if err != nil && !errors.As(err, &answer) && !isNetwork(err) {
+		// Some registries answer HEAD without the headers that the specification
+		// asks for; GET gives the content, which has its digest in itself.
+		var got *remote.Descriptor
+		if got, err = puller.Get(ctx, ref); err == nil {
+			desc = &got.Descriptor
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	digest, err := release.ParseDigest(desc.Digest.String())
+	if err != nil {
+		return "", invalidf("%w", err)
+	}
+	return digest, nil
+}
+
+func (c *Client) repository(repository string) (name.Repository, error) {
+	repo, err := name.NewRepository(repository, c.nameOptions(repository)...)
+	if err != nil {
+		return name.Repository{}, fmt.Errorf("repository %q: %w", repository, err)
+	}
+	return repo, nil
+}
+
+func (c *Client) nameOptions(repository string) []name.Option {
+	host, _, _ := strings.Cut(repository, "/")
+	if slices.Contains(c.insecure, host) {
+		return []name.Option{name.Insecure}
+	}
+	return nil
+}

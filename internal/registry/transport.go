@@ -1,0 +1,108 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// maxBody bounds the answer to one request, in bytes. Manifests may have 4 MiB
+// (distribution specification, "Pushing Manifests"); a page of tags and an image
+// configuration stay far below this.
+const maxBody = 8 << 20
+
+// maxRetryAfter bounds how long a registry can make us wait.
+const maxRetryAfter = 24 * time.Hour
+
+// bounded gives every request its own time limit and every answer a size limit,
+// and notes Retry-After, which go-containerregistry does not pass on.
+type bounded struct {
+	inner   http.RoundTripper
+	timeout time.Duration
+	now     func() time.Time
+}
+
+// RoundTrip implements [http.RoundTripper]. The time limit covers reading the body.
+func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithTimeoutCause(req.Context(), b.timeout,
+		fmt.Errorf("no answer within %s: %w", b.timeout, context.DeadlineExceeded))
+	resp, err := b.inner.RoundTrip(req.WithContext(ctx))
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			err = cause
+		}
+		cancel()
+		return nil, err
+	}
+	if t, ok := req.Context().Value(throttleKey{}).(*throttle); ok {
+		t.note(resp.Header.Get("Retry-After"), b.now())
+	}
+	resp.Body = &body{inner: resp.Body, left: maxBody, cancel: cancel}
+	return resp, nil
+}
+
+type body struct {
+	inner  io.ReadCloser
+	left   int64
+	cancel context.CancelFunc
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		// At the limit the body may just have ended.
+		var one [1]byte
+		n, err := b.inner.Read(one[:])
+		if n > 0 {
+			return 0, invalidf("more than %d bytes", int64(maxBody))
+		}
+		return 0, err
+	}
+	n, err := b.inner.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+func (b *body) Close() error {
+	defer b.cancel()
+	return b.inner.Close()
+}
+
+type throttleKey struct{}
+
+// throttle collects what the answers to one operation ask for. It is shared by
+// the requests of the operation, which may run at the same time.
+type throttle struct{ wait atomic.Int64 }
+
+func withThrottle(ctx context.Context) (context.Context, *throttle) {
+	t := &throttle{}
+	return context.WithValue(ctx, throttleKey{}, t), t
+}
+
+func (t *throttle) note(header string, now time.Time) {
+	if d, err := parseRetryAfter(header, now); err == nil {
+		t.wait.Store(int64(d))
+	}
+}
+
+func (t *throttle) retryAfter() time.Duration { return time.Duration(t.wait.Load()) }
+
+// parseRetryAfter reads the two forms of RFC 9110, section 10.2.3: seconds, or a
+// date. The result is at least 0 and at most [maxRetryAfter].
+func parseRetryAfter(header string, now time.Time) (time.Duration, error) {
+	if header == "" {
+		return 0, errors.New("no Retry-After")
+	}
+	if seconds, err := strconv.ParseUint(header, 10, 32); err == nil {
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter), nil
+	}
+	at, err := http.ParseTime(header)
+	if err != nil {
+		return 0, fmt.Errorf("Retry-After %q: expected seconds or an HTTP date", header)
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter), nil
+}
