@@ -1,0 +1,160 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Program describes what one program can be configured with.
+type Program[T any] struct {
+	name string
+	// bind describes every setting and ties it to its field.
+	bind func(*T) []setting
+	// check finds mistakes that no setting shows on its own.
+	check func(T, func(key string) string) []Mistake
+}
+
+// ForWeb describes the configuration of the console.
+func ForWeb() Program[Web] {
+	return Program[Web]{
+		name:  "web",
+		bind:  func(c *Web) []setting { return c.settings(":8080") },
+		check: func(c Web, origin func(string) string) []Mistake { return c.check(origin) },
+	}
+}
+
+// ForWorker describes the configuration of the background worker.
+func ForWorker() Program[Worker] {
+	return Program[Worker]{
+		name:  "worker",
+		bind:  func(c *Worker) []setting { return append(c.Service.settings(":8081"), c.settings()...) },
+		check: func(c Worker, origin func(string) string) []Mistake { return c.Service.check(origin) },
+	}
+}
+
+// settings describes what web and worker have in common.
+func (s *Service) settings(listen string) []setting {
+	return []setting{
+		bind("listen", &s.Listen, listenAddress(), listen,
+			"Address of the HTTP server (host:port). An empty host means every interface."),
+		bind("database.url", &s.Database.URL, databaseURL(), "sqlite:///var/lib/tallyman/tallyman.db",
+			"Where the store is: a SQLite file, or a PostgreSQL database. It is opened, and migrated, at start.").secretly(),
+		bind("database.max_connections", &s.Database.MaxConnections, whole(1, 1000), "10",
+			"Most connections that this process opens to PostgreSQL. SQLite is not touched by it."),
+		bind("log.level", &s.Log.Level, oneOf("trace", "debug", "info", "warn", "error"), "info",
+			"Least severe level that is logged."),
+		bind("log.format", &s.Log.Format, oneOf("auto", "json", "console"), "auto",
+			"Form of the log on standard error. auto is console on a terminal and json otherwise."),
+		bind("server.read_header_timeout", &s.Server.ReadHeaderTimeout, duration(100*time.Millisecond, time.Hour), "5s",
+			"Longest time for reading a request's header."),
+		bind("server.read_timeout", &s.Server.ReadTimeout, duration(100*time.Millisecond, time.Hour), "15s",
+			"Longest time for reading a whole request, not shorter than server.read_header_timeout."),
+		bind("server.write_timeout", &s.Server.WriteTimeout, duration(100*time.Millisecond, time.Hour), "30s",
+			"Longest time from the end of a request's header to the end of its answer."),
+		bind("server.idle_timeout", &s.Server.IdleTimeout, duration(100*time.Millisecond, time.Hour), "60s",
+			"Longest time that an unused connection is kept open."),
+		bind("shutdown.timeout", &s.ShutdownTimeout, duration(time.Second, 5*time.Minute), "20s",
+			"Longest time from SIGTERM to the exit. Give the platform's own limit a few seconds more."),
+		bind("image.digest", &s.ImageDigest, imageDigest(), "",
+			"Digest of the image that this process runs from, as the platform knows it. It is shown by version and /version."),
+	}
+}
+
+// check finds the mistakes that more than one setting makes together.
+func (s *Service) check(origin func(key string) string) []Mistake {
+	const key = "server.read_timeout"
+	if s.Server.ReadTimeout >= s.Server.ReadHeaderTimeout {
+		return nil
+	}
+	return []Mistake{{
+		Key:      key,
+		Origin:   origin(key),
+		Value:    durationText(s.Server.ReadTimeout),
+		Problem:  "shorter than server.read_header_timeout",
+		Expected: "at least " + durationText(s.Server.ReadHeaderTimeout),
+	}}
+}
+
+// settings describes what only the worker has.
+func (w *Worker) settings() []setting {
+	return []setting{
+		bind("repositories", &w.Repositories, repositories(), "",
+			"OCI repositories to keep the tally of, each with its registry and without a tag."),
+		bind("registry.insecure", &w.Registry.Insecure, registryHosts(), "",
+			"Registries that may be spoken to over plain HTTP. Loopback hosts always may."),
+		bind("registry.timeout", &w.Registry.Timeout, duration(time.Second, 10*time.Minute), "30s",
+			"Longest time for one request to a registry."),
+		bind("discover.interval", &w.Discover.Interval, duration(10*time.Second, 24*time.Hour), "5m",
+			"Time between two looks at the same repository."),
+		bind("worker.concurrency", &w.Concurrency, whole(1, 100), "4",
+			"Jobs that run at the same time in this process."),
+	}
+}
+
+// setting is the one description of a setting from which everything follows.
+type setting struct {
+	key      string
+	doc      string
+	def      string
+	kind     string
+	expected string
+	schema   map[string]any
+	secret   bool
+	// target is the field, for a test that no field is forgotten.
+	target any
+	// set understands raw and stores it. fromFile says that raw has a type
+	// that a file gave it; otherwise it is text.
+	set func(raw any, fromFile bool) []problem
+	// show is the stored value as config print shows it.
+	show func() any
+}
+
+func bind[T any](key string, target *T, k kind[T], def, doc string) setting {
+	return setting{
+		key: key, doc: doc, def: def, kind: k.name, expected: k.expected, schema: k.schema, target: target,
+		set: func(raw any, fromFile bool) []problem {
+			text, ok := raw.(string)
+			if fromFile {
+				text, ok = k.text(raw)
+			}
+			if !ok {
+				return unexpected()
+			}
+			value, problems := k.parse(text)
+			if len(problems) == 0 {
+				*target = value
+			}
+			return problems
+		},
+		show: func() any { return k.show(*target) },
+	}
+}
+
+// secretly marks a value that is never shown whole, and that may be handed in
+// as a file.
+func (s setting) secretly() setting {
+	s.secret = true
+	return s
+}
+
+const (
+	envPrefix  = "TALLYMAN_"
+	configEnv  = envPrefix + "CONFIG"
+	configFlag = "config"
+	fileSuffix = "_FILE"
+)
+
+func (s setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.key) }
+
+func (s setting) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
+}
+
+// foreign are the keys that the other program has and this one has not, for a
+// better hint at a misplaced key.
+func foreign(program string) (owner string, keys []setting) {
+	if program == "web" {
+		return "worker", new(Worker).settings()
+	}
+	return "web", nil
+}
