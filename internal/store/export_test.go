@@ -1,0 +1,36 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+)
+
+// MigrateDown removes everything that [Open] makes. It is no part of the API: a
+// service never goes back, it is restored from a backup.
+func (s *Store) MigrateDown(ctx context.Context) error { return s.migrateDown(ctx) }
+
+// MigrateUp does what [Open] does, on an open store.
+func (s *Store) MigrateUp(ctx context.Context) error { return s.migrateUp(ctx) }
+
+// Exec runs a statement that no method of a Store would.
+func (s *Store) Exec(ctx context.Context, statement string) error {
+	_, err := s.write.ExecContext(ctx, statement)
+	return err
+}
+
+// Objects lists the tables, indexes and types that are in the database.
+func (s *Store) Objects(ctx context.Context) ([]string, error) {
+	query := `SELECT type || ' ' || name FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1`
+	if _, ok := s.Postgres(); ok {
+		query = `SELECT relkind::text || ' ' || relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+			UNION ALL SELECT 'type ' || typname FROM pg_type WHERE typnamespace = current_schema()::regnamespace AND typtype = 'e'
+			UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+			ORDER BY 1`
+	}
+	return collect(ctx, s.write, scanString, query)
+}
+
+func scanString(rows *sql.Rows) (v string, err error) {
+	err = rows.Scan(&v)
+	return v, err
+}

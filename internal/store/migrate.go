@@ -1,0 +1,214 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/riverqueue/river/riverdriver"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// version is one numbered step of our schema.
+type version struct {
+	number   int
+	up, down string
+}
+
+// versions reads the embedded steps, oldest first. A file that is misnamed or
+// lacks its pair is a mistake of ours that every test meets.
+func versions() ([]version, error) {
+	names, err := fs.Glob(migrationFiles, "migrations/*.sql")
+	if err != nil {
+		return nil, fmt.Errorf("list migrations: %w", err)
+	}
+	byNumber := map[int]*version{}
+	for _, name := range names {
+		base := strings.TrimPrefix(name, "migrations/")
+		digits, _, _ := strings.Cut(base, "_")
+		number, err := strconv.Atoi(digits)
+		if err != nil {
+			return nil, fmt.Errorf("migration %s: expected a number and an underscore first", base)
+		}
+		text, err := migrationFiles.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read migration %s: %w", base, err)
+		}
+		v := byNumber[number]
+		if v == nil {
+			v = &version{number: number}
+			byNumber[number] = v
+		}
+		if strings.HasSuffix(base, ".up.sql") {
+			v.up = string(text)
+		} else {
+			v.down = string(text)
+		}
+	}
+	var all []version
+	for _, v := range byNumber {
+		if v.up == "" || v.down == "" {
+			return nil, fmt.Errorf("migration %d: expected an up and a down file", v.number)
+		}
+		all = append(all, *v)
+	}
+	slices.SortFunc(all, func(a, b version) int { return cmp.Compare(a.number, b.number) })
+	return all, nil
+}
+
+// migration moves the schemas of both the tally and the job queue, the whole way
+// in one direction.
+type migration struct {
+	direction rivermigrate.Direction
+	versions  []version
+	now       int64
+}
+
+// run does our steps and River's in an order that down reverses.
+func (m migration) run(ours, river func() error) error {
+	first, second := ours, river
+	if m.direction == rivermigrate.DirectionDown {
+		first, second = river, ours
+	}
+	if err := first(); err != nil {
+		return err
+	}
+	return second()
+}
+
+func (m migration) riverOpts() *rivermigrate.MigrateOpts {
+	if m.direction == rivermigrate.DirectionDown {
+		return &rivermigrate.MigrateOpts{TargetVersion: -1} // all of them
+	}
+	return nil
+}
+
+// ours moves the schema of the tally in one transaction.
+func (m migration) ours(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS tallyman_migration (
+		version    INTEGER NOT NULL PRIMARY KEY,
+		applied_at BIGINT  NOT NULL
+	)`); err != nil {
+		return fmt.Errorf("create the table of migrations: %w", err)
+	}
+	var have int
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM tallyman_migration`).Scan(&have); err != nil {
+		return fmt.Errorf("read the schema version: %w", err)
+	}
+	if m.direction == rivermigrate.DirectionDown {
+		return m.down(ctx, tx, have)
+	}
+	return m.up(ctx, tx, have)
+}
+
+func (m migration) up(ctx context.Context, tx *sql.Tx, have int) error {
+	for _, v := range m.versions {
+		if v.number <= have {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, v.up); err != nil {
+			return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO tallyman_migration (version, applied_at) VALUES ($1, $2)`, v.number, m.now); err != nil {
+			return fmt.Errorf("record schema version %d: %w", v.number, err)
+		}
+	}
+	return nil
+}
+
+func (m migration) down(ctx context.Context, tx *sql.Tx, have int) error {
+	for _, v := range slices.Backward(m.versions) {
+		if v.number > have {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, v.down); err != nil {
+			return fmt.Errorf("migrate the schema down from version %d: %w", v.number, err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `DROP TABLE tallyman_migration`); err != nil {
+		return fmt.Errorf("drop the table of migrations: %w", err)
+	}
+	return nil
+}
+
+// migrateUp brings the schema up to date. When it already is, which is the
+// common start, that is found out without a lock.
+func (s *Store) migrateUp(ctx context.Context) error {
+	all, err := versions()
+	if err != nil {
+		return err
+	}
+	have, err := s.schemaVersion(ctx)
+	if err != nil {
+		return err
+	}
+	know := all[len(all)-1].number
+	riverHave, riverKnow, err := s.engine.riverVersions(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema version of the job queue: %w", err)
+	}
+	switch {
+	case have > know:
+		return fmt.Errorf("database has schema version %d, this program knows versions up to %d: run the program that made it, or a newer one", have, know)
+	case riverHave > riverKnow:
+		return fmt.Errorf("database has job queue schema version %d, this program knows versions up to %d: run the program that made it, or a newer one", riverHave, riverKnow)
+	case have == know && riverHave == riverKnow:
+		return nil
+	}
+	return s.engine.migrate(ctx, migration{direction: rivermigrate.DirectionUp, versions: all, now: micros(s.now())})
+}
+
+// migrateDown removes both schemas and all data.
+func (s *Store) migrateDown(ctx context.Context) error {
+	all, err := versions()
+	if err != nil {
+		return err
+	}
+	return s.engine.migrate(ctx, migration{direction: rivermigrate.DirectionDown, versions: all, now: micros(s.now())})
+}
+
+// schemaVersion returns the version of our schema, 0 for an empty database.
+func (s *Store) schemaVersion(ctx context.Context) (int, error) {
+	exists, err := s.engine.tableExists(ctx, "tallyman_migration")
+	if err != nil {
+		return 0, fmt.Errorf("look for the table of migrations: %w", err)
+	}
+	if !exists {
+		return 0, nil
+	}
+	var have int
+	if err := s.write.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM tallyman_migration`).Scan(&have); err != nil {
+		return 0, fmt.Errorf("read the schema version: %w", err)
+	}
+	return have, nil
+}
+
+func newRiverMigrator[TTx any](driver riverdriver.Driver[TTx]) (*rivermigrate.Migrator[TTx], error) {
+	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return nil, fmt.Errorf("set up migrations of the job queue: %w", err)
+	}
+	return m, nil
+}
+
+// newestRiver asks River's table rather than its Migrator, which fails on a
+// version that it does not know, so that the failure can be explained.
+func newestRiver(ctx context.Context, db *sql.DB, known []rivermigrate.Migration, tableExists func(context.Context, string) (bool, error)) (have, know int, err error) {
+	know = known[len(known)-1].Version
+	exists, err := tableExists(ctx, "river_migration")
+	if err != nil || !exists {
+		return 0, know, err
+	}
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM river_migration`).Scan(&have)
+	return have, know, err
+}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivermigrate"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+const (
+	// sqliteBusyTimeout is how long a statement waits for the lock that another
+	// process holds. Transactions here take milliseconds.
+	sqliteBusyTimeout = 10 * time.Second
+	sqliteReaders     = 4
+)
+
+// sqliteEngine is a database in a file. SQLite lets one transaction write at a
+// time, so there is one connection for writing; callers queue for it in Go, fair
+// and without polling. In WAL mode readers wait for nobody.
+type sqliteEngine struct {
+	path            string
+	writer, readers *sql.DB
+}
+
+func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
+	if err := checkSQLitePath(path); err != nil {
+		return nil, err
+	}
+	writer, err := sql.Open("sqlite", sqliteDSN(path,
+		"journal_mode(WAL)",
+		// With WAL, NORMAL loses no consistency, and at most the last moments
+		// before a power failure: https://sqlite.org/pragma.html#pragma_synchronous
+		"synchronous(NORMAL)",
+		"foreign_keys(1)"))
+	if err != nil {
+		return nil, fmt.Errorf("open SQLite file %s: %w", path, err)
+	}
+	writer.SetMaxOpenConns(1)
+	e := &sqliteEngine{path: path, writer: writer}
+	if err := e.reach(ctx); err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	e.readers, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open SQLite file %s for reading: %w", path, err), writer.Close())
+	}
+	e.readers.SetMaxOpenConns(sqliteReaders)
+	e.readers.SetMaxIdleConns(sqliteReaders)
+	return e, nil
+}
+
+// sqliteDSN names the file as a URI, so that no character of the path is special.
+// Write transactions begin IMMEDIATE: a transaction that first reads and then
+// writes would otherwise fail, without waiting, when another wrote in between.
+func sqliteDSN(path string, pragmas ...string) string {
+	q := url.Values{"_txlock": {"immediate"}}
+	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", sqliteBusyTimeout.Milliseconds()))
+	for _, p := range pragmas {
+		if p == "query_only(1)" {
+			q.Set("_txlock", "deferred")
+		}
+		q.Add("_pragma", p)
+	}
+	u := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: q.Encode()}
+	return u.String()
+}
+
+// checkSQLitePath finds the mistakes for which SQLite's own message, "unable to
+// open database file", is no help. It does not open the file: closing it again
+// would drop the locks of other connections in this process (POSIX advisory
+// locks; https://sqlite.org/howtocorrupt.html, section 2.2).
+func checkSQLitePath(path string) error {
+	dir := filepath.Dir(path)
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("open SQLite file %s: folder %s does not exist", path, dir)
+	case err != nil:
+		return fmt.Errorf("open SQLite file %s: %w", path, err)
+	case !info.IsDir():
+		return fmt.Errorf("open SQLite file %s: %s is not a folder", path, dir)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("open SQLite file %s: expected a file, found a folder", path)
+	}
+	return nil
+}
+
+// reach makes the first connection. Turning a new file to WAL takes an exclusive
+// lock that does not honour busy_timeout, so when web and worker start together
+// one of them may have to try again.
+func (e *sqliteEngine) reach(ctx context.Context) error {
+	const pause = 10 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, sqliteBusyTimeout)
+	defer cancel()
+	for {
+		err := e.writer.PingContext(ctx)
+		if err == nil {
+			return nil
+		}
+		if sqliteCode(err) != sqlite3.SQLITE_BUSY {
+			return e.explain(err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("open SQLite file %s: locked by another process: %w", e.path, err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (e *sqliteEngine) explain(err error) error {
+	switch sqliteCode(err) {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return fmt.Errorf("open SQLite file %s: user %d must be able to write the file and its folder: %w", e.path, os.Geteuid(), err)
+	case sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("open SQLite file %s: expected an SQLite database, found another kind of file: %w", e.path, err)
+	default:
+		return fmt.Errorf("open SQLite file %s: %w", e.path, err)
+	}
+}
+
+// sqliteCode returns the primary result code of an error, 0 if it has none.
+func sqliteCode(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff // https://sqlite.org/rescode.html, "Result Codes versus Extended Result Codes"
+}
+
+func (e *sqliteEngine) tableExists(ctx context.Context, table string) (bool, error) {
+	var n int
+	err := e.writer.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = $1`, table).Scan(&n)
+	return n > 0, err
+}
+
+// migrate does everything in one transaction. BEGIN IMMEDIATE is the lock: a
+// second process waits, and then finds nothing left to do.
+func (e *sqliteEngine) migrate(ctx context.Context, steps migration) error {
+	river, err := e.river()
+	if err != nil {
+		return err
+	}
+	err = within(ctx, e.writer, nil, func(tx *sql.Tx) error {
+		return steps.run(
+			func() error { return steps.ours(ctx, tx) },
+			func() error {
+				//nolint:staticcheck // deprecated for migrations that PostgreSQL cannot batch; SQLite can
+				if _, err := river.MigrateTx(ctx, tx, steps.direction, steps.riverOpts()); err != nil {
+					return fmt.Errorf("migrate the schema of the job queue: %w", err)
+				}
+				return nil
+			})
+	})
+	if sqliteCode(err) == sqlite3.SQLITE_READONLY {
+		return e.explain(err)
+	}
+	return err
+}
+
+func (e *sqliteEngine) river() (*rivermigrate.Migrator[*sql.Tx], error) {
+	return newRiverMigrator(riversqlite.New(e.writer))
+}
+
+func (e *sqliteEngine) riverVersions(ctx context.Context) (have, know int, err error) {
+	m, err := e.river()
+	if err != nil {
+		return 0, 0, err
+	}
+	return newestRiver(ctx, e.writer, m.AllVersions(), e.tableExists)
+}
+
+func (e *sqliteEngine) snapshot() *sql.TxOptions { return nil }
+
+// close ends the readers first, so that the writer is the last connection and
+// folds the write-ahead log back into the file.
+func (e *sqliteEngine) close() error {
+	return errors.Join(e.readers.Close(), e.writer.Close())
+}

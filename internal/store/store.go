@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Options tune a [Store]. The zero value is usable.
+type Options struct {
+	// MaxConnections bounds the connections to PostgreSQL; 10 when zero. SQLite
+	// always has one writer and a few readers.
+	MaxConnections int
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+}
+
+const defaultMaxConnections = 10
+
+// Store is an open database. Make it with [Open] and end it with [Store.Close].
+type Store struct {
+	now func() time.Time
+	// write serves everything that changes data, read the rest. On PostgreSQL
+	// they are the same.
+	write, read *sql.DB
+	engine      engine
+}
+
+// engine is what differs between SQLite and PostgreSQL.
+type engine interface {
+	// tableExists reports whether the schema in use has the table.
+	tableExists(ctx context.Context, table string) (bool, error)
+	// migrate runs the steps with no other process migrating meanwhile.
+	migrate(ctx context.Context, steps migration) error
+	// riverVersions returns the newest version of River's schema that the
+	// database has and that this program knows.
+	riverVersions(ctx context.Context) (have, know int, err error)
+	// snapshot are the options of a transaction whose reads agree with each other.
+	snapshot() *sql.TxOptions
+	close() error
+}
+
+// Open connects to the database at the URL, creates a SQLite file that is not
+// there yet, and brings the schema up to date. It refuses a schema that is newer
+// than this program. Errors never hold the password of the URL.
+func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.MaxConnections == 0 {
+		opts.MaxConnections = defaultMaxConnections
+	}
+	s, err := connect(ctx, url, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrateUp(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func connect(ctx context.Context, url string, opts Options) (*Store, error) {
+	t, err := parseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{now: opts.Now}
+	if t.sqlitePath != "" {
+		e, err := openSQLite(ctx, t.sqlitePath)
+		if err != nil {
+			return nil, err
+		}
+		s.engine, s.write, s.read = e, e.writer, e.readers
+		return s, nil
+	}
+	e, err := openPostgres(ctx, t.postgresURL, opts.MaxConnections)
+	if err != nil {
+		return nil, err
+	}
+	s.engine, s.write, s.read = e, e.db, e.db
+	return s, nil
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	var one int
+	if err := s.read.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
+		return fmt.Errorf("ping database: %w", err)
+	}
+	return nil
+}
+
+// Close ends all connections. Nothing may use the store any more.
+func (s *Store) Close() error {
+	if err := s.engine.close(); err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return nil
+}
+
+// SQLite returns the connection that writes, for a job queue in the same
+// database, and false when the engine is another. The store goes on owning it.
+func (s *Store) SQLite() (*sql.DB, bool) {
+	e, ok := s.engine.(*sqliteEngine)
+	if !ok {
+		return nil, false
+	}
+	return e.writer, true
+}
+
+// Postgres returns the pool, for a job queue in the same database, and false when
+// the engine is another. The store goes on owning it.
+func (s *Store) Postgres() (*pgxpool.Pool, bool) {
+	e, ok := s.engine.(*postgresEngine)
+	if !ok {
+		return nil, false
+	}
+	return e.pool, true
+}
+
+// change runs f in a transaction that may write, and commits when f returns nil.
+func (s *Store) change(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return within(ctx, s.write, nil, f)
+}
+
+// view runs f in a transaction whose reads all see the same moment.
+func (s *Store) view(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return within(ctx, s.read, s.engine.snapshot(), f)
+}
+
+func within(ctx context.Context, db *sql.DB, opts *sql.TxOptions, f func(tx *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	if err := f(tx); err != nil {
+		// The error that matters is that of f; a failed rollback ends the
+		// connection, and with it the transaction.
+		_ = tx.Rollback()
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit transaction: %w", err)
+	}
+	return nil
+}
+
+// micros is how times are stored: microseconds, the resolution of PostgreSQL.
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+func nullMicros(t time.Time) sql.NullInt64 {
+	return sql.NullInt64{Int64: t.UnixMicro(), Valid: !t.IsZero()}
+}
+
+func fromMicros(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func fromNullMicros(us sql.NullInt64) time.Time {
+	if !us.Valid {
+		return time.Time{}
+	}
+	return fromMicros(us.Int64)
+}
