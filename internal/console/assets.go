@@ -1,0 +1,90 @@
+package console
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+//go:embed static
+var staticFiles embed.FS
+
+//go:embed templates
+var templateFiles embed.FS
+
+const assetPrefix = "/static/"
+
+// assets are the embedded files, each served under a name that holds the hash of
+// its content, so that it can be kept for ever.
+type assets struct {
+	byURLName map[string]asset
+	urls      map[string]string // file name to URL
+}
+
+type asset struct {
+	body        []byte
+	contentType string
+}
+
+func loadAssets() (*assets, error) {
+	names, err := fs.Glob(staticFiles, "static/*")
+	if err != nil {
+		return nil, fmt.Errorf("list assets: %w", err)
+	}
+	a := &assets{byURLName: map[string]asset{}, urls: map[string]string{}}
+	for _, file := range names {
+		body, err := staticFiles.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read asset: %w", err)
+		}
+		name, ext := path.Base(file), path.Ext(file)
+		contentType := mime.TypeByExtension(ext)
+		if contentType == "" {
+			return nil, fmt.Errorf("asset %s: no media type for %q", name, ext)
+		}
+		sum := sha256.Sum256(body)
+		urlName := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:8]) + ext
+		a.byURLName[urlName] = asset{body: body, contentType: contentType}
+		a.urls[name] = assetPrefix + urlName
+	}
+	return a, nil
+}
+
+// url returns where a file is served. It is used in templates.
+func (a *assets) url(name string) (string, error) {
+	u, ok := a.urls[name]
+	if !ok {
+		return "", fmt.Errorf("no asset %q", name)
+	}
+	return u, nil
+}
+
+func (a *assets) serve(w http.ResponseWriter, r *http.Request) {
+	found, ok := a.byURLName[r.PathValue("name")]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", found.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(found.body)))
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("X-Content-Type-Options", "nosniff")
+	writeBody(w, r, found.body)
+}
+
+func parsePages(a *assets) (*template.Template, error) {
+	pages, err := template.New("").Funcs(template.FuncMap{"asset": a.url}).ParseFS(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse templates: %w", err)
+	}
+	return pages, nil
+}
