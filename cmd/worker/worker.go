@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tallyman-io/tallyman/internal/command"
+	"github.com/tallyman-io/tallyman/internal/config"
+	"github.com/tallyman-io/tallyman/internal/jobs"
+	"github.com/tallyman-io/tallyman/internal/registry"
+	"github.com/tallyman-io/tallyman/internal/service"
+	"github.com/tallyman-io/tallyman/internal/store"
+	"github.com/tallyman-io/tallyman/internal/tally"
+)
+
+func run(ctx context.Context, p command.Process) int {
+	return command.Run(ctx, command.Program[config.Worker]{
+		Name:      "worker",
+		Short:     "Keep the tally of container releases in the background",
+		Verb:      "run",
+		VerbShort: "Run until told to stop",
+		Settings:  config.ForWorker(),
+		Start:     start,
+	}, p)
+}
+
+// start opens the store and starts the jobs. The jobs are stopped before the
+// store, which they write to.
+func start(ctx context.Context, e command.Env[config.Worker]) (service.App, error) {
+	c := e.Config
+	if len(c.Repositories) == 0 {
+		e.Log.Warn().Str("key", "repositories").Msg("no repository to look at")
+	}
+	db, err := store.Open(ctx, c.Database.URL.Reveal(), store.Options{MaxConnections: c.Database.MaxConnections, Now: e.Now})
+	if err != nil {
+		return service.App{}, fmt.Errorf("open store: %w", err)
+	}
+	runner, err := startJobs(ctx, e, db)
+	if err != nil {
+		return service.App{}, errors.Join(err, db.Close())
+	}
+	return service.App{
+		Checks: []service.Check{{Name: "store", Run: db.Ping}, {Name: "jobs", Run: runner.Ping}},
+		Stops: []service.Stop{
+			{Name: "jobs", Run: runner.Stop},
+			{Name: "store", Run: func(context.Context) error { return db.Close() }},
+		},
+	}, nil
+}
+
+func startJobs(ctx context.Context, e command.Env[config.Worker], db *store.Store) (*jobs.Runner, error) {
+	c := e.Config
+	runner, err := jobs.New(ctx, jobs.Config{
+		Store: db,
+		Tally: tally.New(tally.Config{
+			Repositories: c.Repositories,
+			Registry: registry.New(registry.Config{
+				Insecure:  c.Registry.Insecure,
+				Timeout:   c.Registry.Timeout,
+				UserAgent: "tallyman-worker/" + e.Build.Version,
+			}),
+			Store: db,
+			Log:   e.Log,
+			Now:   e.Now,
+		}),
+		Repositories: c.Repositories,
+		Interval:     c.Discover.Interval,
+		Concurrency:  c.Concurrency,
+		Log:          e.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := runner.Start(ctx); err != nil {
+		return nil, err
+	}
+	return runner, nil
+}
