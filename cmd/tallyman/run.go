@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tallyman-io/tallyman/internal/buildinfo"
+	"github.com/tallyman-io/tallyman/internal/cosign"
+	"github.com/tallyman-io/tallyman/internal/pipeline"
+)
+
+// Exit codes; they never change.
+const (
+	exitPass    = 0
+	exitFail    = 1  // the answer is no: a digest differs, a version is taken, a paper does not verify
+	exitUsage   = 2  // the command line is wrong
+	exitUnknown = 3  // could not tell: the registry, a tool or a file did not answer
+	exitConfig  = 78 // EX_CONFIG of sysexits.h: the environment lacks or contradicts something
+)
+
+// usageError marks a mistake on the command line.
+type usageError struct{ error }
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitPass
+	}
+	fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err) //nolint:errcheck // nowhere left to say so
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, cosign.ErrNoIdentity):
+		return exitConfig
+	case errors.Is(err, pipeline.ErrRefused):
+		return exitFail
+	default:
+		return exitUnknown
+	}
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tallyman",
+		Short:         "Ships container images with their papers, and checks the papers of those shipped",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(versionCommand(), releaseCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Print version, commit, commit time, Go and platform",
+		Args:  exactly(0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			info := buildinfo.Read("")
+			if asJSON {
+				return info.WriteJSON(cmd.OutOrStdout())
+			}
+			return info.WriteText(cmd.OutOrStdout(), "tallyman")
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
+	return cmd
+}
+
+// exactly demands n arguments, and says what they are.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError{fmt.Errorf("expected %d arguments %s, found %d", n, what, len(args))}
+		}
+		return nil
+	}
+}
