@@ -1,0 +1,94 @@
+# What CI does, by hand. `make help` lists the targets.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/.tools/bin
+# The pinned tools come first; the stand-in for `docker` only where there is no usable one.
+DOCKER_OK := $(shell docker buildx version >/dev/null 2>&1 && docker info >/dev/null 2>&1 && echo yes)
+export PATH := $(BIN):$(if $(DOCKER_OK),,$(CURDIR)/build/shim:)$(PATH)
+
+FUZZTIME ?= 10s
+# Every module of the repository; the tools have theirs apart so that the product's go.mod stays lean.
+MODULES := . e2e
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: tools
+tools: ## Build the pinned release tools into .tools/bin (about 5 minutes once; then nothing)
+	@build/tools.sh
+
+.PHONY: hooks
+hooks: ## Build what .goreleaser.yaml calls: its tools and the tallyman command
+	@build/tools.sh goreleaser cosign syft buildx
+	@go build -trimpath -buildvcs=false -o $(BIN)/tallyman ./cmd/tallyman
+
+.PHONY: build
+build: ## Build web, worker and tallyman for this machine into .tools/bin
+	@CGO_ENABLED=0 go build -trimpath -tags=nopgxregisterdefaulttypes -ldflags='-s -w' -o $(BIN)/ ./cmd/...
+
+.PHONY: test
+test: ## Run every test that needs no service, and those that this machine has one for; lists what it skipped
+	@build/test.sh
+
+.PHONY: race
+race: ## The same under the race detector
+	@build/test.sh -race
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME (10s)
+	@build/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: ## gofumpt, golangci-lint, actionlint, goreleaser check, generated files up to date
+	@build/tools.sh golangci-lint actionlint goreleaser
+	@for m in $(MODULES); do (cd $$m && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yaml ./...) || exit 1; done
+	@$(BIN)/actionlint
+	@$(BIN)/goreleaser check --quiet
+	@build/lint.sh
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	@build/tools.sh golangci-lint
+	@for m in $(MODULES); do (cd $$m && $(BIN)/golangci-lint fmt --config $(CURDIR)/.golangci.yaml ./...) || exit 1; done
+
+.PHONY: docs
+docs: ## Write the generated documentation (docs/configuration.md)
+	@go test ./internal/config -run Docs -update -count=1
+
+.PHONY: vuln
+vuln: ## Known vulnerabilities in the code (govulncheck) and in every go.mod (OSV); needs the network
+	@build/tools.sh govulncheck osv-scanner
+	@$(BIN)/govulncheck ./...
+	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod
+
+.PHONY: pins
+pins: ## Every pinned image and action still resolves, and equal things are pinned equally; needs the network
+	@build/tools.sh crane
+	@build/pins.sh
+
+.PHONY: snapshot
+snapshot: hooks ## Build what the release at this commit would publish, and print its digests; publishes nothing
+	@cd e2e && go run ./cmd/workbench goreleaser release --snapshot --clean
+
+.PHONY: release
+release: hooks ## Release the tag that is checked out (docs/release.md tells what to set)
+	@goreleaser release --clean
+
+.PHONY: verify-release
+verify-release: hooks ## Verify a published release from outside: make verify-release TAG=v1.2.3 TALLYMAN_REGISTRY=…
+	@test -n "$$TAG" || { echo "verify-release: set TAG, as in TAG=v1.2.3" >&2; exit 2; }
+	@for i in web worker; do $(BIN)/tallyman release verify "$${TALLYMAN_REGISTRY:-ghcr.io/tallyman-io/tallyman}/$$i:$$TAG" || exit; done
+
+.PHONY: demo
+demo: tools ## Release two versions into a registry on loopback, start worker and web, show both
+	@cd e2e && go run ./cmd/demo
+
+.PHONY: e2e
+e2e: tools ## The pipeline end to end, on loopback; prints each acceptance line with its figures
+	@cd e2e && go test -count=1 -timeout 60m -v ./deploy ./workflows ./pipeline
+
+.PHONY: clean
+clean: ## Remove what was built, except the tools
+	@rm -rf dist rehearsal .demo .e2e
