@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tallyman-io/tallyman/e2e/workbench"
+)
+
+// versions are what the demo releases, the newer one from a later commit.
+var versions = []string{"v1.0.0", "v1.1.0"}
+
+type demo struct {
+	bench     *workbench.Bench
+	out       io.Writer
+	log       *os.File
+	registry  string // host:port
+	publicKey string
+	clone     *workbench.Clone
+}
+
+func run(ctx context.Context, once bool, stdout, stderr io.Writer) (err error) {
+	repository, err := filepath.Abs("..")
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(repository, ".demo")
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("clear the last demo: %w", err)
+	}
+	bench, err := workbench.New(dir, repository, stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bench.Close()) }()
+	d := &demo{bench: bench, out: stdout}
+	if err := d.prepare(ctx, repository); err != nil {
+		return err
+	}
+	defer d.log.Close() //nolint:errcheck // a log
+	if err := d.release(ctx); err != nil {
+		return err
+	}
+	return d.show(ctx, once)
+}
+
+func (d *demo) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) } //nolint:errcheck // progress
+
+func (d *demo) prepare(ctx context.Context, repository string) (err error) {
+	if d.log, err = os.Create(filepath.Join(d.bench.Dir, "release.log")); err != nil {
+		return err
+	}
+	if err := d.bench.BuildKit(ctx); err != nil {
+		return err
+	}
+	if d.registry, _, err = d.bench.Registry(ctx); err != nil {
+		return err
+	}
+	d.bench.Setenv("TALLYMAN_REGISTRY", d.registry+"/tallyman")
+	base, err := d.bench.Base(ctx, repository)
+	if err != nil {
+		return err
+	}
+	d.say("%s", base)
+	if d.publicKey, err = d.bench.Key(ctx); err != nil {
+		return err
+	}
+	d.clone, err = d.bench.Clone(ctx, "clone")
+	return err
+}
+
+func (d *demo) release(ctx context.Context) error {
+	for i, version := range versions {
+		if i > 0 {
+			note := filepath.Join(d.clone.Dir, "demo.md")
+			if err := os.WriteFile(note, []byte("# "+version+"\n"), 0o600); err != nil {
+				return err
+			}
+			if err := d.clone.Commit(ctx, "docs: say what "+version+" is", fmt.Sprintf("2026-01-%02dT00:00:00Z", i+2)); err != nil {
+				return err
+			}
+		}
+		if err := d.clone.Tag(ctx, version); err != nil {
+			return err
+		}
+		start := time.Now()
+		d.say("releasing %s to %s …", version, d.registry)
+		if err := d.bench.GoReleaser(ctx, d.clone.Dir, d.log, nil, "release", "--clean").Run(); err != nil {
+			return fmt.Errorf("release %s: %w; the log is %s", version, err, d.log.Name())
+		}
+		d.say("released %s in %s", version, time.Since(start).Round(time.Second))
+	}
+	return nil
+}
+
+// images are the repositories that the release made.
+func (d *demo) images() []string {
+	return []string{d.registry + "/tallyman/web", d.registry + "/tallyman/worker"}
+}
+
+func (d *demo) show(ctx context.Context, once bool) error {
+	var all []workbench.Facts
+	for _, image := range d.images() {
+		for _, version := range versions {
+			facts, err := d.bench.Inspect(ctx, d.publicKey, image, version)
+			if err != nil {
+				return err
+			}
+			all = append(all, facts)
+		}
+	}
+	d.say("")
+	if err := workbench.WriteTable(d.out, all); err != nil {
+		return err
+	}
+	console, err := d.bench.Services(ctx, filepath.Join(d.clone.Dir, "dist"), d.images())
+	if err != nil {
+		return err
+	}
+	d.say("")
+	d.say("console     http://%s/", console)
+	d.say("registry    %s", d.registry)
+	d.say("public key  %s", d.publicKey)
+	d.say("verify      cosign verify --key %s --insecure-ignore-tlog=true %s:%s", d.publicKey, d.images()[0], versions[len(versions)-1])
+	if once {
+		return nil
+	}
+	d.say("%s", strings.Repeat("-", 60))
+	d.say("Ctrl-C ends the demo.")
+	<-ctx.Done()
+	return nil
+}
