@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -144,7 +145,7 @@ func (s *suite) fromSource(t *testing.T) {
 // clean removes what a subtest left in the clone's working tree.
 func (s *suite) clean(t *testing.T) {
 	t.Helper()
-	_, err := s.clone.Git(t.Context(), "clean", "-fdq")
+	_, err := s.clone.Git(context.WithoutCancel(t.Context()), "clean", "-fdq")
 	must(t, err)
 }
 

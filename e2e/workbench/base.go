@@ -186,18 +186,21 @@ func (b *Bench) goroot(ctx context.Context, version string) (string, error) {
 	return goroot, nil
 }
 
-// modules copies the product's modules out of the module cache as a GOPROXY folder.
+// modules copies what the services are built from out of the module cache, as a
+// GOPROXY folder.
 func (b *Bench) modules(ctx context.Context, repository string) error {
 	out, err := b.Tools.Run(ctx, "go", "env", "GOMODCACHE")
 	if err != nil {
 		return err
 	}
 	cache := filepath.Join(b.Dir, "modcache")
-	tools := b.Tools
-	tools.Env = append(tools.Env, "GOMODCACHE="+cache, "GOFLAGS=-modcacherw",
-		"GOPROXY=file://"+filepath.Join(strings.TrimSpace(string(out)), "cache", "download"), "GONOSUMDB=*", "GOWORK=off")
-	if _, err := tools.Run(ctx, "go", "-C", repository, "mod", "download"); err != nil {
-		return fmt.Errorf("copy the product's modules: %w", err)
+	for _, arch := range []string{"amd64", "arm64"} {
+		tools := b.Tools
+		tools.Env = append(tools.Env, "GOMODCACHE="+cache, "GOFLAGS=-modcacherw", "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0",
+			"GOPROXY=file://"+filepath.Join(strings.TrimSpace(string(out)), "cache", "download"), "GONOSUMDB=*", "GOWORK=off")
+		if _, err := tools.Run(ctx, "go", "-C", repository, "list", "-deps", "./cmd/web", "./cmd/worker"); err != nil {
+			return fmt.Errorf("copy the product's modules: %w", err)
+		}
 	}
 	b.Setenv("TALLYMAN_MODULES", filepath.Join(cache, "cache", "download"))
 	return nil

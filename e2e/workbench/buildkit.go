@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -42,9 +43,18 @@ func dockerWorks(ctx context.Context) bool {
 }
 
 // dockerBuilder runs BuildKit as a container, on the host's network so that it
-// reaches a registry on loopback.
+// reaches a registry on loopback. The image is the one that releases are built
+// with.
 func (b *Bench) dockerBuilder(ctx context.Context) error {
-	return b.createBuilder(ctx, "--driver", "docker-container", "--driver-opt", "network=host", "--bootstrap")
+	workflow, err := os.ReadFile(filepath.Join(b.repository, ".github", "workflows", "release.yml"))
+	if err != nil {
+		return err
+	}
+	image := regexp.MustCompile(`image=moby/buildkit:\S+@sha256:[0-9a-f]{64}`).Find(workflow)
+	if image == nil {
+		return errors.New(".github/workflows/release.yml: expected driver-opts: image=moby/buildkit:…@sha256:…")
+	}
+	return b.createBuilder(ctx, "--driver", "docker-container", "--driver-opt", "network=host", "--driver-opt", string(image), "--bootstrap")
 }
 
 func (b *Bench) buildkitd(ctx context.Context) error {

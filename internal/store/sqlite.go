@@ -64,6 +64,8 @@ func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
 func sqliteDSN(path string, pragmas ...string) string {
 	q := url.Values{"_txlock": {"immediate"}}
 	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", sqliteBusyTimeout.Milliseconds()))
+	// The root file system is read-only: a large sort has no temporary file to spill to.
+	q.Add("_pragma", "temp_store(MEMORY)")
 	for _, p := range pragmas {
 		if p == "query_only(1)" {
 			q.Set("_txlock", "deferred")
