@@ -37,7 +37,10 @@ for name in "$@"; do
 	[ -n "$line" ] || { echo "tools: no tool named '$name'; known: $(printf '%s' "$catalogue" | awk 'NF { printf "%s ", $1 }')" >&2; exit 2; }
 	module=${line% *}
 	package=${line#* }
-	stamp=$( (go env GOVERSION; cat "$module/go.mod" "$module/go.sum") | git hash-object --stdin)
+	# runc can filter system calls, as a Dockerfile's RUN wants it to, only with libseccomp.
+	tags=
+	if [ "$name" = runc ] && pkg-config --exists libseccomp 2>/dev/null; then tags=seccomp; fi
+	stamp=$( (go env GOVERSION; echo "$tags"; cat "$module/go.mod" "$module/go.sum") | git hash-object --stdin)
 	if [ -x "$bin/$name" ] && [ "$(cat "$stamps/$name" 2>/dev/null)" = "$stamp" ]; then
 		continue
 	fi
@@ -52,7 +55,7 @@ for name in "$@"; do
 	buildkitd | buildctl) stamped=github.com/moby/buildkit/version.Version=$version ;;
 	*) stamped=main.unused= ;;
 	esac
-	go build -trimpath -buildvcs=false -ldflags="-s -w -X $stamped" -o "$bin/$name" "$package")
+	go build -trimpath -buildvcs=false -tags="$tags" -ldflags="-s -w -X $stamped" -o "$bin/$name" "$package")
 	echo "$stamp" >"$stamps/$name"
 	echo "tools: [$n/$total] $name ($(($(date +%s) - start)) s)" >&2
 done

@@ -80,6 +80,7 @@ func (s *suite) checkSizes(t *testing.T, img v1.Image, ref, service string, comm
 	layers, err := img.Layers()
 	must(t, err)
 	var ours, binaryCompressed int64
+	state := ""
 	for i, layer := range layers {
 		reader, err := layer.Uncompressed()
 		must(t, err)
@@ -90,6 +91,9 @@ func (s *suite) checkSizes(t *testing.T, img v1.Image, ref, service string, comm
 				break
 			}
 			must(t, err)
+			if strings.Trim(header.Name, "/") == "var/lib/tallyman" {
+				state = fmt.Sprintf("%d:%d", header.Uid, header.Gid)
+			}
 			if header.Name == service {
 				if header.Size > binaryMax[service] {
 					t.Errorf("%s in %s: got %d bytes, want at most %d", service, ref, header.Size, binaryMax[service])
@@ -102,6 +106,9 @@ func (s *suite) checkSizes(t *testing.T, img v1.Image, ref, service string, comm
 			}
 		}
 		must(t, reader.Close())
+	}
+	if state != "65532:65532" {
+		t.Errorf("owner of var/lib/tallyman in %s: got %q, want the image's user: a volume takes it over", ref, state)
 	}
 	if binaryCompressed == 0 {
 		t.Fatalf("%s: no file %s in any layer", ref, service)

@@ -86,8 +86,8 @@ func (s *suite) killWhen(t *testing.T, at func(workbench.Put) bool) {
 		case <-killed:
 		default:
 			if at(put) {
+				close(killed) // first: the process may be gone before Kill returns
 				_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-				close(killed)
 			}
 		}
 	})
@@ -109,8 +109,8 @@ func (s *suite) killAtRequest(t *testing.T, at func(workbench.Request) bool) {
 		select {
 		case <-killed:
 		default:
-			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 			close(killed)
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		}
 		return workbench.Verdict{Cut: true}
 	})
@@ -208,10 +208,10 @@ func (s *suite) lastingFaults(t *testing.T) {
 		{"refused from the start", always(any, workbench.Verdict{Status: http.StatusUnauthorized}), "unauthorized (HTTP 401"},
 		{"pushing refused", always(func(r workbench.Request) bool {
 			return r.Kind == "blobs" && r.Method == http.MethodPost
-		}, workbench.Verdict{Status: http.StatusUnauthorized}), "401 Unauthorized"},
+		}, workbench.Verdict{Status: http.StatusUnauthorized}), "unauthorized: by the test"},
 		{"papers break", always(func(r workbench.Request) bool {
 			return r.Method == http.MethodPut && strings.HasSuffix(r.Reference, ".att")
-		}, workbench.Verdict{Status: http.StatusServiceUnavailable}), "503"},
+		}, workbench.Verdict{Status: http.StatusServiceUnavailable}), "UNAVAILABLE: by the test"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s.turnstile.Decide(c.decide)

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -129,11 +130,42 @@ func (b *Bench) baseFiles(ctx context.Context, arch string) (map[string]entry, e
 	return files, nil
 }
 
+// ErrNoSeccomp means that the pinned runc was built without libseccomp.
+var ErrNoSeccomp = errors.New("runc has no seccomp, which a Dockerfile's RUN needs: install libseccomp-dev and pkg-config, then `make tools`")
+
+// canRun says whether BuildKit can carry out a RUN here.
+func (b *Bench) canRun(ctx context.Context) error {
+	if b.dockerWorks(ctx) {
+		return nil
+	}
+	out, err := b.Tools.Run(ctx, "runc", "features")
+	if err != nil {
+		return err
+	}
+	var features struct {
+		Linux struct {
+			Seccomp struct {
+				Enabled bool `json:"enabled"`
+			} `json:"seccomp"`
+		} `json:"linux"`
+	}
+	if err := json.Unmarshal(out, &features); err != nil {
+		return fmt.Errorf("runc features: %w", err)
+	}
+	if !features.Linux.Seccomp.Enabled {
+		return ErrNoSeccomp
+	}
+	return nil
+}
+
 // Golang puts a stand-in for the golang image of the Dockerfiles' source stage
 // together from this machine's Go, and the product's modules from its module
 // cache, so that an image can be built from source with no network. It needs
 // the very Go version that the Dockerfiles pin.
 func (b *Bench) Golang(ctx context.Context, repository string) error {
+	if err := b.canRun(ctx); err != nil {
+		return err
+	}
 	dockerfile, err := os.ReadFile(filepath.Join(repository, "build", "Dockerfile.web"))
 	if err != nil {
 		return err

@@ -23,23 +23,35 @@ var ErrNoBuilder = errors.New("neither Docker with buildx nor root for BuildKit 
 	"start Docker, or run as root on Linux")
 
 // BuildKit gives the bench a builder of its own, with an empty cache: a
-// BuildKit daemon where we are root, else a container of the Docker that is
-// there.
+// container of the Docker that is there, or a BuildKit daemon where we are root.
 func (b *Bench) BuildKit(ctx context.Context) error {
 	b.Setenv("BUILDX_CONFIG", filepath.Join(b.Dir, "buildx"))
 	b.Setenv("BUILDX_BUILDER", "tallyman")
-	switch {
-	case dockerWorks(ctx):
-		return b.dockerBuilder(ctx)
-	case os.Geteuid() == 0:
-		return b.buildkitd(ctx)
-	default:
+	root := os.Geteuid() == 0
+	if b.dockerWorks(ctx) {
+		err := b.dockerBuilder(ctx)
+		if err == nil || !root {
+			return err
+		}
+		fmt.Fprintf(b.Log, "Docker gives no builder, so BuildKit is started by hand: %v\n", err) //nolint:errcheck // progress
+	}
+	if !root {
 		return ErrNoBuilder
 	}
+	return b.buildkitd(ctx)
 }
 
-func dockerWorks(ctx context.Context) bool {
-	return exec.CommandContext(ctx, "docker", "info").Run() == nil
+// docker prepares a command of the Docker client, for the bench's daemon.
+func (b *Bench) docker(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd.Env = append(os.Environ(), b.env...)
+	return cmd
+}
+
+// dockerWorks reports whether there is a Docker daemon, and a client that can
+// build with it.
+func (b *Bench) dockerWorks(ctx context.Context) bool {
+	return b.docker(ctx, "info").Run() == nil && b.docker(ctx, "buildx", "version").Run() == nil
 }
 
 // dockerBuilder runs BuildKit as a container, on the host's network so that it
@@ -71,7 +83,7 @@ func (b *Bench) buildkitd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // the daemon has its own handle
+	defer log.Close()                                                                         //nolint:errcheck // the daemon has its own handle
 	cmd := exec.Command(daemon, "--addr", socket, "--root", filepath.Join(b.Dir, "buildkit"), //nolint:noctx // ended by Close, not by ctx
 		"--oci-worker-binary", runc, "--oci-worker-net", "host", "--config", os.DevNull)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -87,8 +99,12 @@ func (b *Bench) buildkitd(ctx context.Context) error {
 	if err := b.awaitBuildkit(ctx, socket, ended); err != nil {
 		return fmt.Errorf("%w; its log is %s", err, log.Name())
 	}
-	// Without an engine there may be a `docker` that cannot build: ours goes first.
-	b.Setenv("PATH", strings.Join([]string{filepath.Join(b.repository, "build", "shim"), b.Tools.Dir, os.Getenv("PATH")}, string(os.PathListSeparator)))
+	path := []string{b.Tools.Dir, os.Getenv("PATH")}
+	if !b.dockerWorks(ctx) {
+		// There may still be a `docker` that cannot build: the stand-in goes first.
+		path = append([]string{filepath.Join(b.repository, "build", "shim")}, path...)
+	}
+	b.Setenv("PATH", strings.Join(path, string(os.PathListSeparator)))
 	return b.createBuilder(ctx, "--driver", "remote", socket)
 }
 

@@ -71,8 +71,8 @@ func (b *Bench) Pull(ctx context.Context, ref string) (*Image, error) {
 		return nil, fmt.Errorf("pull %s: %w", ref, err)
 	}
 	img := &Image{Config: config.Config, ref: ref, bench: b}
-	if dockerWorks(ctx) {
-		if out, err := exec.CommandContext(ctx, "docker", "pull", "--quiet", ref).CombinedOutput(); err != nil {
+	if b.dockerWorks(ctx) {
+		if out, err := b.docker(ctx, "pull", "--quiet", ref).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("docker pull %s: %w: %s", ref, err, out)
 		}
 		return img, nil
@@ -152,7 +152,7 @@ func (i *Image) docker(s Settings, id, data string, env []string) *exec.Cmd {
 	for _, kv := range env {
 		args = append(args, "--env", kv)
 	}
-	return exec.Command("docker", append(args, i.ref)...) //nolint:noctx,gosec // ended by Stop
+	return i.bench.docker(context.Background(), append(args, i.ref)...) // ended by a signal to the container
 }
 
 // writeSpec writes the OCI runtime bundle's config.json
@@ -198,7 +198,7 @@ func (c *Container) Ended() <-chan error { return c.ended }
 // engine runs a command of the engine on the container.
 func (c *Container) engine(ctx context.Context, args ...string) ([]byte, error) {
 	if c.image.Engine() == "docker" {
-		return exec.CommandContext(ctx, "docker", args...).CombinedOutput()
+		return c.image.bench.docker(ctx, args...).CombinedOutput()
 	}
 	runc, err := c.image.bench.Tools.Path("runc")
 	if err != nil {

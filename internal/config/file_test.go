@@ -111,7 +111,7 @@ func FuzzFile(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, format string, content []byte) {
 		if !slices.Contains([]string{"yaml", "json", "toml"}, format) {
-			t.Skip("not a format")
+			return
 		}
 		path := filepath.Join(dir, "fuzz."+format)
 		if err := os.WriteFile(path, content, 0o600); err != nil {

@@ -259,7 +259,9 @@ func (c *Client) retry(ctx context.Context, args ...string) ([]byte, error) {
 // passingSigns are fragments of cosign's messages for faults that a later
 // attempt may not meet.
 var passingSigns = []string{ //nolint:gochecknoglobals // a constant list
-	"TOOMANYREQUESTS", "429 Too Many Requests", "status code 429",
+	// Error codes of registries: distribution specification, "Error Codes", and
+	// UNAVAILABLE, which the reference implementation answers 503 with.
+	"TOOMANYREQUESTS", "UNAVAILABLE: ", "429 Too Many Requests", "status code 429",
 	"500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout",
 	"status code 500", "status code 502", "status code 503", "status code 504",
 	"connection reset by peer", "connection refused", "unexpected EOF", ": EOF", "i/o timeout", "TLS handshake timeout",

@@ -27,7 +27,7 @@ const (
 type Publisher struct {
 	client  *Client
 	options []remote.Option
-	pause    func(context.Context, time.Duration) error
+	pause   func(context.Context, time.Duration) error
 }
 
 // NewPublisher returns a publisher. It makes no connection.
