@@ -57,5 +57,7 @@ for name in "$@"; do
 	esac
 	go build -trimpath -buildvcs=false -tags="$tags" -ldflags="-s -w -X $stamped" -o "$bin/$name" "$package")
 	echo "$stamp" >"$stamps/$name"
-	echo "tools: [$n/$total] $name ($(($(date +%s) - start)) s)" >&2
+	seconds=$(($(date +%s) - start))
+	echo "$seconds" >"$stamps/$name.seconds"
+	echo "tools: [$n/$total] $name ($seconds s)" >&2
 done

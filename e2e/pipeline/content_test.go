@@ -33,9 +33,26 @@ func (s *suite) sizesAndSecrets(t *testing.T) {
 		s.figures["9"] += fmt.Sprintf("%s: built in %s, %.1f + %.1f MB compressed, %d packages; ", service, facts.Build.Round(100*time.Millisecond),
 			float64(facts.Image.Platforms[0].CompressedSize)/1e6, float64(facts.Image.Platforms[1].CompressedSize)/1e6, facts.Packages)
 	}
+	s.figures["9"] += "the pinned tools were built in " + s.toolTime(t)
 	s.wantNoSecret(t, s.bench.Blobs())
 	s.wantNoSecret(t, filepath.Join(s.clone.Dir, "dist"))
 	s.wantNoSecret(t, filepath.Join(s.clone.Dir, "rehearsal"))
+}
+
+// toolTime sums what build/tools.sh noted of each tool.
+func (s *suite) toolTime(t *testing.T) string {
+	t.Helper()
+	notes, err := filepath.Glob(filepath.Join(s.repository, ".tools", "stamp", "*.seconds"))
+	must(t, err)
+	var total time.Duration
+	for _, note := range notes {
+		content, err := os.ReadFile(note)
+		must(t, err)
+		seconds, err := time.ParseDuration(strings.TrimSpace(string(content)) + "s")
+		must(t, err)
+		total += seconds
+	}
+	return total.String()
 }
 
 // checkImage asserts the labels, times and sizes of one platform's image.

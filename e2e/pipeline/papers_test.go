@@ -38,6 +38,14 @@ func (s *suite) papersVerify(t *testing.T) {
 			}
 		}
 	}
+	checksums := filepath.Join(s.clone.Dir, "dist", "checksums.txt")
+	verifyBlob := func(key string) error {
+		_, err := s.bench.Tools.Run(t.Context(), "cosign", "verify-blob", "--key", key, "--insecure-ignore-tlog=true",
+			"--bundle", checksums+".sigstore.json", checksums)
+		return err
+	}
+	must(t, verifyBlob(s.publicKey))
+	checks++
 	s.figures["2"] = fmt.Sprintf("%d papers verified", checks)
 
 	image := s.images()[0]
@@ -50,6 +58,9 @@ func (s *suite) papersVerify(t *testing.T) {
 		_, err := tools.Run(t.Context(), "cosign", "generate-key-pair", "--output-key-prefix", other)
 		must(t, err)
 		s.wantRejected(t, ref, other+".pub")
+		if verifyBlob(other+".pub") == nil {
+			t.Error("cosign verify-blob checksums.txt: got success, want a rejection")
+		}
 	})
 	t.Run("with one byte of each paper changed", func(t *testing.T) {
 		s.tamper(t, image, digest, ".sig")

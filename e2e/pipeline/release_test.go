@@ -116,6 +116,14 @@ func (s *suite) retag(t *testing.T) {
 	}
 	_, err = s.clone.Git(t.Context(), "tag", "--force", first, s.commits[first])
 	must(t, err)
+	t.Run("nor is a digest sealed that was not rehearsed", func(t *testing.T) {
+		image := s.images()[0]
+		code, said := s.step(t.Context(), "seal", "--version", first, "--commit", s.commits[first], "--source", "https://example.com/x",
+			image+"@"+string(s.released[first][image].Image.Digest))
+		if code != 1 || !strings.Contains(said, "was published as") {
+			t.Errorf("seal of another digest: got exit status %d, %q; want 1 and a refusal", code, said)
+		}
+	})
 }
 
 func (s *suite) claimNoVersion(t *testing.T) {

@@ -197,3 +197,15 @@ func refusesBadConfiguration(t *testing.T, img *workbench.Image, settings workbe
 }
 
 func asExit(err error, exit **exec.ExitError) bool { return errors.As(err, exit) }
+
+// deployments runs the manifests' own tests: they decode with the platforms' own
+// types and are held to deploy/container.json, which line 7 runs with.
+func (s *suite) deployments(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "./deploy", "./workflows")
+	cmd.Dir = filepath.Join(s.repository, "e2e")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go test ./deploy ./workflows: %v\n%s", err, out)
+	}
+	s.figures["10"] = fmt.Sprintf("%d tests", strings.Count(string(out), "--- PASS"))
+}

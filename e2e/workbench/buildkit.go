@@ -131,6 +131,8 @@ func (b *Bench) createBuilder(ctx context.Context, args ...string) error {
 	tools := b.Tools
 	tools.Env = b.Env()
 	if _, err := tools.Run(ctx, "buildx", append([]string{"create", "--name", "tallyman", "--use"}, args...)...); err != nil {
+		// A builder that could not be booted is registered all the same.
+		_, _ = tools.Run(ctx, "buildx", "rm", "--force", "tallyman")
 		return fmt.Errorf("create a builder: %w", err)
 	}
 	b.onClose(func() error {

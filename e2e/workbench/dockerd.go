@@ -49,7 +49,15 @@ func (b *Bench) Dockerd(ctx context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	b.onClose(func() error { return end(cmd, ended) })
+	b.onClose(func() error {
+		ended := end(cmd, ended)
+		// The daemon leaves the host's network namespace mounted in its folder.
+		namespace := filepath.Join(b.Dir, "docker-exec", "netns", "default")
+		if err := syscall.Unmount(namespace, syscall.MNT_DETACH); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.EINVAL) {
+			return errors.Join(ended, fmt.Errorf("unmount %s: %w", namespace, err))
+		}
+		return ended
+	})
 	b.Setenv("DOCKER_HOST", socket)
 	b.Setenv("DOCKER_CONFIG", filepath.Dir(plugins))
 	return b.awaitDocker(ctx, ended, log.Name())
