@@ -26,7 +26,7 @@ func releaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release",
 		Short: "The steps of a release that GoReleaser calls (docs/release.md)",
-		Args:  exactly(0, ""),
+		Args:  knownCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(checkCommand(), rehearseCommand(), clockCommand(), sealCommand(), promoteCommand(),
@@ -85,9 +85,14 @@ func (f *stepFlags) add(cmd *cobra.Command, names ...string) {
 		case "source":
 			cmd.Flags().StringVar(&f.source, name, "", "https URL of the source repository")
 		}
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag was defined three lines above
+	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		for _, name := range names {
+			if cmd.Flag(name).Value.String() == "" {
+				return usageError{fmt.Errorf("--%s is missing: expected the %s", name, cmd.Flag(name).Usage)}
+			}
 		}
+		return nil
 	}
 }
 
@@ -110,10 +115,17 @@ func imageStep(use, short string, args cobra.PositionalArgs, step func(*cobra.Co
 	}}
 }
 
+func atLeastOne(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return usageError{errors.New("expected at least one IMAGE, found none")}
+	}
+	return nil
+}
+
 func checkCommand() *cobra.Command {
 	var f stepFlags
 	cmd := imageStep("check IMAGE…", "Refuse a release that could not end well, before anything is built",
-		cobra.MinimumNArgs(1), func(cmd *cobra.Command, p *pipeline.Pipeline, images []pipeline.Image) error {
+		atLeastOne, func(cmd *cobra.Command, p *pipeline.Pipeline, images []pipeline.Image) error {
 			return p.Check(cmd.Context(), f.version, f.commit, images)
 		})
 	f.add(cmd, "version", "commit")

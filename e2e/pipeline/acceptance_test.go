@@ -126,7 +126,7 @@ func newSuite(t *testing.T) *suite {
 // cannot be reached, the stand-in for it.
 func (s *suite) newBench(t *testing.T, name string) *workbench.Bench {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "tallyman-e2e-"+name+"-")
+	dir, err := os.MkdirTemp("", "tallyman-e2e-"+name+"-") //nolint:usetesting // a failed test leaves it to look at
 	must(t, err)
 	bench, err := workbench.New(dir, s.repository, os.Stderr)
 	must(t, err)
@@ -194,9 +194,9 @@ func (o *output) String() string {
 var _ io.Writer = (*output)(nil)
 
 // release runs `goreleaser release` for a tag in the suite's clone.
-func (s *suite) release(ctx context.Context, env ...string) (*output, error) {
+func (s *suite) release(ctx context.Context) (*output, error) {
 	var out output
-	err := s.bench.GoReleaser(ctx, s.clone.Dir, &out, env, "release", "--clean").Run()
+	err := s.bench.GoReleaser(ctx, s.clone.Dir, &out, nil, "release", "--clean").Run()
 	return &out, err
 }
 

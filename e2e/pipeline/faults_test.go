@@ -199,13 +199,13 @@ func (s *suite) lastingFaults(t *testing.T) {
 			return workbench.Verdict{}
 		}
 	}
-	any := func(workbench.Request) bool { return true }
+	every := func(workbench.Request) bool { return true }
 	for _, c := range []struct {
 		name   string
 		decide func(workbench.Request) workbench.Verdict
 		says   string
 	}{
-		{"refused from the start", always(any, workbench.Verdict{Status: http.StatusUnauthorized}), "unauthorized (HTTP 401"},
+		{"refused from the start", always(every, workbench.Verdict{Status: http.StatusUnauthorized}), "unauthorized (HTTP 401"},
 		{"pushing refused", always(func(r workbench.Request) bool {
 			return r.Kind == "blobs" && r.Method == http.MethodPost
 		}, workbench.Verdict{Status: http.StatusUnauthorized}), "unauthorized: by the test"},
@@ -238,7 +238,7 @@ func (s *suite) lastingFaults(t *testing.T) {
 		{"503", workbench.Verdict{Status: http.StatusServiceUnavailable, RetryAfter: "1"}, "unavailable (HTTP 503", 3},
 	} {
 		t.Run("the step's own exit code on "+c.name, func(t *testing.T) {
-			s.turnstile.Decide(always(any, c.verdict))
+			s.turnstile.Decide(always(every, c.verdict))
 			defer s.turnstile.Decide(nil)
 			code, said := s.step(t.Context(), "check", "--version", "1.3.0", "--commit", s.commits[version], s.images()[0])
 			if code != c.code || !strings.Contains(said, c.says) {

@@ -134,17 +134,39 @@ func (s *suite) fromSource(t *testing.T) {
 		t.Skipf("needs seccomp: %v", err)
 	}
 	must(t, err)
+	cache := filepath.Join(bench.Dir, "cache")
+	cold := s.snapshotFromSource(t, bench, "TALLYMAN_CACHE_TO=type=local,mode=max,dest="+cache+"/IMAGE")
+
+	// A builder with an empty store and that cache need not compile again.
+	other := s.newBench(t, "d")
+	for _, kv := range bench.Env() {
+		if key, value, _ := strings.Cut(kv, "="); strings.HasPrefix(key, "TALLYMAN_") {
+			other.Setenv(key, value)
+		}
+	}
+	cached := s.snapshotFromSource(t, other, "TALLYMAN_CACHE_FROM=type=local,src="+cache+"/IMAGE")
+	if cached > cold {
+		t.Errorf("with BuildKit's cache: got %s, want less than the %s without", cached, cold)
+	}
+	s.figures["3b"] = fmt.Sprintf("both images, both platforms: %s with compilers and all from an empty cache, %s with BuildKit's cache imported",
+		cold.Round(time.Second), cached.Round(time.Second))
+}
+
+// snapshotFromSource rehearses second from the Dockerfile's source stage,
+// asserts its digests and returns how long it took.
+func (s *suite) snapshotFromSource(t *testing.T, bench *workbench.Bench, env string) time.Duration {
+	t.Helper()
 	clone, err := bench.Clone(t.Context(), "source")
 	must(t, err)
 	must(t, clone.Adopt(t.Context(), s.clone, second))
 	var log output
 	start := time.Now()
-	cmd := bench.GoReleaser(t.Context(), clone.Dir, &log, []string{"TALLYMAN_BINARY_FROM=source"}, "release", "--snapshot", "--clean", "--skip=archive,sbom,sign")
+	cmd := bench.GoReleaser(t.Context(), clone.Dir, &log, []string{"TALLYMAN_BINARY_FROM=source", env}, "release", "--snapshot", "--clean", "--skip=archive,sbom,sign")
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("snapshot of %s from source: %v\n%s", second, err, &log)
 	}
 	s.wantReleasedDigests(t, clone.Dir, second)
-	s.figures["3b"] = fmt.Sprintf("both images, both platforms: %s, compilers and all from an empty cache", time.Since(start).Round(time.Second))
+	return time.Since(start)
 }
 
 // clean removes what a subtest left in the clone's working tree.

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -25,10 +26,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
-
-// basePackages are those of distroless/static
-// (https://github.com/GoogleContainerTools/distroless/blob/main/base/README.md).
-var basePackages = []string{"base-files", "netbase", "tzdata", "ca-certificates"}
 
 // nonroot is distroless' unprivileged user and group.
 const nonroot = 65532
@@ -62,8 +59,6 @@ func (b *Bench) Base(ctx context.Context, repository string) (string, error) {
 
 // reachable asks the registry for the manifest, without credentials.
 func reachable(ctx context.Context, reference string) bool {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	name, digest, _ := strings.Cut(strings.TrimPrefix(reference, "gcr.io/"), "@")
 	repository, _, _ := strings.Cut(name, ":")
 	request, err := http.NewRequestWithContext(ctx, http.MethodHead, "https://gcr.io/v2/"+repository+"/manifests/"+digest, nil)
@@ -71,7 +66,7 @@ func reachable(ctx context.Context, reference string) bool {
 		return false
 	}
 	request.Header.Set("Accept", string(types.OCIImageIndex)+", "+string(types.DockerManifestList))
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Timeout: 5 * time.Second}).Do(request)
 	if err != nil {
 		return false
 	}
@@ -103,8 +98,10 @@ func (b *Bench) assembleBase(ctx context.Context) (string, error) {
 	return writeLayout(dir, index)
 }
 
+// baseFiles are those of distroless/static
+// (https://github.com/GoogleContainerTools/distroless/blob/main/base/README.md).
 func (b *Bench) baseFiles(ctx context.Context, arch string) (map[string]entry, error) {
-	debs, err := b.packages(ctx, arch, basePackages...)
+	debs, err := b.packages(ctx, arch, "base-files", "netbase", "tzdata", "ca-certificates")
 	if err != nil {
 		return nil, err
 	}
@@ -240,17 +237,14 @@ func (b *Bench) modules(ctx context.Context, repository string) error {
 
 // addTree adds the regular files of a folder.
 func addTree(files map[string]entry, from, to string) error {
-	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		relative, err := filepath.Rel(from, path)
+	tree := os.DirFS(from)
+	return fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		// The distribution's own tests are most of its files.
-		if d.IsDir() && (relative == "test" || relative == "doc" || d.Name() == "testdata") {
-			return filepath.SkipDir
+		if d.IsDir() && (name == "test" || name == "doc" || d.Name() == "testdata") {
+			return fs.SkipDir
 		}
 		if !d.Type().IsRegular() {
 			return nil
@@ -259,11 +253,11 @@ func addTree(files map[string]entry, from, to string) error {
 		if err != nil {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(tree, name)
 		if err != nil {
 			return err
 		}
-		files[filepath.ToSlash(filepath.Join(to, relative))] = entry{
+		files[path.Join(to, name)] = entry{
 			header: tar.Header{Typeflag: tar.TypeReg, Mode: int64(info.Mode().Perm()) | 0o444}, content: content,
 		}
 		return nil
@@ -321,15 +315,15 @@ func writeLayout(dir string, content interface{ Digest() (v1.Hash, error) }) (st
 	if err := os.RemoveAll(dir); err != nil {
 		return "", err
 	}
-	path, err := layout.Write(dir, empty.Index)
+	written, err := layout.Write(dir, empty.Index)
 	if err != nil {
 		return "", err
 	}
 	switch c := content.(type) {
 	case v1.ImageIndex:
-		err = path.AppendIndex(c)
+		err = written.AppendIndex(c)
 	case v1.Image:
-		err = path.AppendImage(c)
+		err = written.AppendImage(c)
 	}
 	if err != nil {
 		return "", err

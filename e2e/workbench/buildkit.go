@@ -136,7 +136,7 @@ func (b *Bench) createBuilder(ctx context.Context, args ...string) error {
 		return fmt.Errorf("create a builder: %w", err)
 	}
 	b.onClose(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), buildkitEnd)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), buildkitEnd)
 		defer cancel()
 		_, err := tools.Run(ctx, "buildx", "rm", "--force", "tallyman")
 		return err
@@ -161,7 +161,6 @@ func end(cmd *exec.Cmd, ended <-chan error) error {
 		return nil
 	case <-timer.C:
 		err := cmd.Process.Kill()
-		<-ended
-		return errors.Join(fmt.Errorf("%s did not end in %s and was killed", filepath.Base(cmd.Path), buildkitEnd), err)
+		return errors.Join(fmt.Errorf("%s did not end in %s and was killed", filepath.Base(cmd.Path), buildkitEnd), err, <-ended)
 	}
 }

@@ -12,10 +12,6 @@ import (
 	"github.com/tallyman-io/tallyman/internal/tool"
 )
 
-// pinnedTools are the commands that a clone borrows from the bench's checkout,
-// so that it need not build them again.
-var pinnedTools = []string{"goreleaser", "cosign", "syft", "buildx", "buildkitd", "buildctl", "runc", "crane"}
-
 // Clone is a scratch clone of the repository, to tag and release from.
 type Clone struct {
 	// Dir is the clone's folder.
@@ -76,13 +72,14 @@ func (b *Bench) overlay(ctx context.Context, c *Clone) error {
 	return c.Commit(ctx, "chore: the working tree as it is", "2026-01-01T00:00:00Z")
 }
 
-// lendTools links the checkout's pinned tools into the clone, stamps and all.
+// lendTools links the checkout's pinned tools into the clone, stamps and all, so
+// that it need not build them again.
 func (b *Bench) lendTools(c *Clone) error {
 	for _, kind := range []string{"bin", "stamp"} {
 		if err := os.MkdirAll(filepath.Join(c.Dir, ".tools", kind), 0o755); err != nil {
 			return err
 		}
-		for _, name := range pinnedTools {
+		for _, name := range []string{"goreleaser", "cosign", "syft", "buildx", "buildkitd", "buildctl", "runc", "crane"} {
 			if err := os.Symlink(filepath.Join(b.repository, ".tools", kind, name), filepath.Join(c.Dir, ".tools", kind, name)); err != nil {
 				return fmt.Errorf("lend %s: %w", name, err)
 			}

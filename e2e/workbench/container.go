@@ -82,7 +82,7 @@ func (b *Bench) Pull(ctx context.Context, ref string) (*Image, error) {
 		return nil, err
 	}
 	files := mutate.Extract(pulled)
-	defer files.Close() //nolint:errcheck // read to its end
+	defer files.Close()
 	rootfs := filepath.Join(img.bundle, "rootfs")
 	if err := os.Mkdir(rootfs, 0o755); err != nil {
 		return nil, err

@@ -89,10 +89,10 @@ func unpack(ctx context.Context, debs string) (map[string]entry, error) {
 	return files, nil
 }
 
-// unwanted are the parts of a package that a distroless image leaves out.
-var unwanted = []string{"usr/share/man/", "usr/share/lintian/", "usr/share/locale/", "usr/share/info/", "etc/cron", "etc/init"}
-
+// readTar adds the files of an archive, without the parts of a package that a
+// distroless image leaves out.
 func readTar(r io.Reader, files map[string]entry) error {
+	unwanted := []string{"usr/share/man/", "usr/share/lintian/", "usr/share/locale/", "usr/share/info/", "etc/cron", "etc/init"}
 	archive := tar.NewReader(r)
 	for {
 		header, err := archive.Next()

@@ -49,7 +49,7 @@ func (b *Bench) service(ctx context.Context, dist, name, command string, env ...
 	if err != nil || len(found) != 1 {
 		return "", fmt.Errorf("start %s: expected one %s, found %d: %w", name, pattern, len(found), err)
 	}
-	cmd := exec.Command(found[0], command) //nolint:noctx,gosec // ended by Close; built a moment ago
+	cmd := exec.Command(found[0], command) //nolint:noctx // ended by Close, not by ctx
 	cmd.Env = append(environment(), append(env, "TALLYMAN_LISTEN="+address)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -91,7 +91,7 @@ func status(ctx context.Context, url string) int {
 	if err != nil {
 		return 0
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Timeout: serviceReady}).Do(request)
 	if err != nil {
 		return 0
 	}

@@ -28,7 +28,7 @@ func ForWorker() Program[Worker] {
 	return Program[Worker]{
 		name:  "worker",
 		bind:  func(c *Worker) []setting { return append(c.Service.settings(":8081"), c.settings()...) },
-		check: func(c Worker, origin func(string) string) []Mistake { return c.Service.check(origin) },
+		check: func(c Worker, origin func(string) string) []Mistake { return c.check(origin) },
 	}
 }
 

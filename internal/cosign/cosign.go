@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/retry"
 	"github.com/tallyman-io/tallyman/internal/tool"
 )
 
@@ -98,13 +99,13 @@ type Client struct {
 	box    tool.Box
 	id     Identity
 	pubKey string
-	pause  func(context.Context, time.Duration) error
+	pause  retry.Wait
 }
 
 // New returns a client. stateDir keeps the public half of a key that only its
 // private half was given of.
 func New(ctx context.Context, box tool.Box, id Identity, stateDir string) (*Client, error) {
-	c := &Client{box: box, id: id, pubKey: id.PublicKey, pause: sleep}
+	c := &Client{box: box, id: id, pubKey: id.PublicKey, pause: retry.Sleep}
 	if id.Key == "" && id.PublicKey == "" {
 		return c, id.checkKeyless()
 	}
@@ -115,7 +116,7 @@ func New(ctx context.Context, box tool.Box, id Identity, stateDir string) (*Clie
 	if err != nil {
 		return nil, fmt.Errorf("derive the public key of COSIGN_KEY: %w", err)
 	}
-	if err := os.MkdirAll(stateDir, 0o755); err != nil {
+	if err := os.MkdirAll(stateDir, 0o750); err != nil {
 		return nil, fmt.Errorf("keep the public key: %w", err)
 	}
 	c.pubKey = filepath.Join(stateDir, "cosign.pub")
@@ -237,23 +238,12 @@ func parseEnvelopes(out []byte) ([]json.RawMessage, error) {
 
 // retry runs cosign again while the registry, or a Sigstore service, only
 // asks for patience.
-func (c *Client) retry(ctx context.Context, args ...string) ([]byte, error) {
-	const attempts = 5
-	var out []byte
-	var err error
-	for i := range attempts {
+func (c *Client) retry(ctx context.Context, args ...string) (out []byte, err error) {
+	err = retry.Do(ctx, c.pause, func() (err error) {
 		out, err = c.box.Run(ctx, "cosign", args...)
-		if err == nil || !Passing(err) {
-			return out, err
-		}
-		if i == attempts-1 {
-			break
-		}
-		if stop := c.pause(ctx, time.Second<<i); stop != nil {
-			return out, errors.Join(err, stop)
-		}
-	}
-	return out, fmt.Errorf("%w (%d attempts)", err, attempts)
+		return err
+	}, func(err error) (time.Duration, bool) { return 0, Passing(err) })
+	return out, err
 }
 
 // passingSigns are fragments of cosign's messages for faults that a later
@@ -281,15 +271,4 @@ func Passing(err error) bool {
 		}
 	}
 	return false
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

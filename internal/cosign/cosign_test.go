@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,8 +81,8 @@ func fakeCosign(t *testing.T, failures int, message string) (box tool.Box, calls
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "calls")
-	body := "#!/bin/sh\necho x >>" + log + "\n[ $(wc -l <" + log + ") -gt " + string(rune('0'+failures)) + " ] || { echo '" + message + "' >&2; exit 1; }\n"
-	if err := os.WriteFile(filepath.Join(dir, "cosign"), []byte(body), 0o755); err != nil { //nolint:gosec // a program
+	body := "#!/bin/sh\necho x >>" + log + "\n[ $(wc -l <" + log + ") -gt " + strconv.Itoa(failures) + " ] || { echo '" + message + "' >&2; exit 1; }\n"
+	if err := os.WriteFile(filepath.Join(dir, "cosign"), []byte(body), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return tool.Box{Dir: dir}, func() int {

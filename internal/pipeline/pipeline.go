@@ -31,6 +31,9 @@ import (
 // version is taken, a paper does not verify.
 var ErrRefused = errors.New("release refused")
 
+// ErrVersion means that a version cannot be released under.
+var ErrVersion = errors.New("bad version")
+
 // Registry is what the pipeline asks of the registry that it publishes to.
 type Registry interface {
 	// Tags lists the tags of a repository; none when there is no such repository.
@@ -102,7 +105,7 @@ func (i Image) At(d release.Digest) string { return i.Repository + "@" + string(
 func versionTag(version string) (string, error) {
 	tag := "v" + strings.TrimPrefix(version, "v")
 	if release.KindOfTag(tag) != release.TagVersion {
-		return "", fmt.Errorf("version %q: expected MAJOR.MINOR.PATCH[-PRERELEASE] of semver.org, without build metadata (an OCI tag cannot hold \"+\")", version)
+		return "", fmt.Errorf("%w %q: expected MAJOR.MINOR.PATCH[-PRERELEASE] of semver.org, without build metadata (an OCI tag cannot hold \"+\")", ErrVersion, version)
 	}
 	return tag, nil
 }
@@ -112,7 +115,7 @@ func commitTag(commit string) string { return "sha-" + commit }
 // writeFile writes through a temporary file, so that a step that is killed
 // leaves the old content or the new, and nothing between.
 func writeFile(name string, content []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(name), 0o750); err != nil {
 		return err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")

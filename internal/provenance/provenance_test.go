@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // the flag of golden tests
+var update = flag.Bool("update", false, "write the golden files")
 
 func build() Build {
 	return Build{

@@ -12,14 +12,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/tallyman-io/tallyman/internal/release"
+	"github.com/tallyman-io/tallyman/internal/retry"
 )
 
-const (
-	// publishAttempts is how often a release asks before it gives up.
-	publishAttempts = 5
-	// longestWait bounds how long a registry may make a release wait for one attempt.
-	longestWait = time.Minute
-)
+// longestWait bounds how long a registry may make a release wait for one attempt.
+const longestWait = time.Minute
 
 // Publisher is a client for the registry that a release is published to. It is
 // patient: a registry that throttles or fails is asked again, when it says so
@@ -27,12 +24,12 @@ const (
 type Publisher struct {
 	client  *Client
 	options []remote.Option
-	pause   func(context.Context, time.Duration) error
+	pause   retry.Wait
 }
 
 // NewPublisher returns a publisher. It makes no connection.
 func NewPublisher(cfg Config) *Publisher {
-	return &Publisher{client: New(cfg), pause: pause, options: []remote.Option{
+	return &Publisher{client: New(cfg), pause: retry.Sleep, options: []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithTransport(&bounded{inner: remote.DefaultTransport, timeout: cfg.Timeout, now: time.Now}),
 		remote.WithUserAgent(cfg.UserAgent),
@@ -102,33 +99,13 @@ func (p *Publisher) PointTag(ctx context.Context, repository, tag string, digest
 	})
 }
 
+// patiently tries again what a registry throttled or could not answer.
 func (p *Publisher) patiently(ctx context.Context, try func() error) error {
-	for attempt := 1; ; attempt++ {
-		err := try()
+	return retry.Do(ctx, p.pause, try, func(err error) (time.Duration, bool) {
 		var failed *Error
-		if !errors.As(err, &failed) || (failed.Cause != release.CauseThrottled && failed.Cause != release.CauseUnavailable) {
-			return err
+		if !errors.As(err, &failed) {
+			return 0, false
 		}
-		if attempt == publishAttempts {
-			return fmt.Errorf("%w (%d attempts)", err, attempt)
-		}
-		wait := time.Second << (attempt - 1)
-		if failed.RetryAfter > 0 {
-			wait = min(failed.RetryAfter, longestWait)
-		}
-		if stopped := p.pause(ctx, wait); stopped != nil {
-			return errors.Join(err, stopped)
-		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
+		return min(failed.RetryAfter, longestWait), failed.Cause == release.CauseThrottled || failed.Cause == release.CauseUnavailable
+	})
 }

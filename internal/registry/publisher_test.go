@@ -44,7 +44,8 @@ func TestPointTagIsPatient(t *testing.T) {
 		{"broken", times(3, registrytest.Status(503)), []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, ""},
 		{
 			"broken for good", times(1000, registrytest.Status(503)),
-			[]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}, release.CauseUnavailable,
+			[]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second},
+			release.CauseUnavailable,
 		},
 		{"refused", times(1000, registrytest.Status(401)), nil, release.CauseUnauthorized},
 	} {

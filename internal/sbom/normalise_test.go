@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var source = Source{Name: "web", Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("somewhere", 3600))} //nolint:gochecknoglobals // constant
+var source = Source{Name: "web", Created: time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("somewhere", 3600))}
 
 // spdx and cyclonedx are documents of one thing, as two runs of Syft give them.
 func spdx(uuid, created, extra string) string {

@@ -104,25 +104,22 @@ func launch(t *testing.T, start Start, changes ...func(*Config)) *running {
 }
 
 // get asks once; status 0 means that nobody answered.
-func (r *running) get(t *testing.T, path string, header ...string) (status int, body string, answer http.Header) {
+func (r *running) get(t *testing.T, path string) (status int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := 0; i+1 < len(header); i += 2 {
-		request.Header.Set(header[i], header[i+1])
-	}
 	response, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {
-		return 0, err.Error(), nil
+		return 0, err.Error()
 	}
 	defer response.Body.Close()
 	b, err := io.ReadAll(response.Body)
 	if err != nil {
-		return 0, err.Error(), nil
+		return 0, err.Error()
 	}
-	return response.StatusCode, string(b), response.Header
+	return response.StatusCode, string(b)
 }
 
 // until polls a path until it answers with the status.
@@ -130,7 +127,7 @@ func (r *running) until(t *testing.T, path string, want int) string {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		status, body, _ := r.get(t, path)
+		status, body := r.get(t, path)
 		if status == want {
 			return body
 		}
@@ -214,7 +211,7 @@ func TestReadinessNamesWhatFails(t *testing.T) {
 	r.until(t, "/healthz", http.StatusOK)
 	var body string
 	for body == "" || strings.Contains(body, stateStarting) {
-		_, body, _ = r.get(t, "/readyz")
+		_, body = r.get(t, "/readyz")
 	}
 	if want := `{"status":"not ready","failed":["store","hanging"]}`; strings.TrimSpace(body) != want {
 		t.Errorf("readyz: got %s, want %s", body, want)
@@ -244,14 +241,14 @@ func TestRequestsUnderWayAreFinishedWhileDraining(t *testing.T) {
 	r.until(t, "/readyz", http.StatusOK)
 	answered := make(chan string, 1)
 	go func() {
-		_, body, _ := r.get(t, "/slow")
+		_, body := r.get(t, "/slow")
 		answered <- body
 	}()
 	<-entered
 	r.cancel()
 	// The listener closes first; then nobody answers any more.
 	deadline := time.Now().Add(10 * time.Second)
-	for status := http.StatusOK; status != 0; status, _, _ = r.get(t, "/readyz") {
+	for status := http.StatusOK; status != 0; status, _ = r.get(t, "/readyz") {
 		if time.Now().After(deadline) {
 			t.Fatal("the listener is still open")
 		}

@@ -13,11 +13,9 @@ import (
 	"github.com/tallyman-io/tallyman/e2e/workbench"
 )
 
-// versions are what the demo releases, the newer one from a later commit.
-var versions = []string{"v1.0.0", "v1.1.0"}
-
 type demo struct {
 	bench     *workbench.Bench
+	versions  []string // what is released, the newer one from a later commit
 	out       io.Writer
 	log       *os.File
 	registry  string // host:port
@@ -25,7 +23,16 @@ type demo struct {
 	clone     *workbench.Clone
 }
 
-func run(ctx context.Context, once bool, stdout, stderr io.Writer) (err error) {
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, once bool, stdout, stderr io.Writer) int {
+	if err := perform(ctx, once, stdout, stderr); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "demo:", err) //nolint:errcheck // nowhere left to say so
+		return 1
+	}
+	return 0
+}
+
+func perform(ctx context.Context, once bool, stdout, stderr io.Writer) (err error) {
 	repository, err := filepath.Abs("..")
 	if err != nil {
 		return err
@@ -39,7 +46,7 @@ func run(ctx context.Context, once bool, stdout, stderr io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, bench.Close()) }()
-	d := &demo{bench: bench, out: stdout}
+	d := &demo{bench: bench, versions: []string{"v1.0.0", "v1.1.0"}, out: stdout}
 	if err := d.prepare(ctx, repository); err != nil {
 		return err
 	}
@@ -76,7 +83,7 @@ func (d *demo) prepare(ctx context.Context, repository string) (err error) {
 }
 
 func (d *demo) release(ctx context.Context) error {
-	for i, version := range versions {
+	for i, version := range d.versions {
 		if i > 0 {
 			note := filepath.Join(d.clone.Dir, "demo.md")
 			if err := os.WriteFile(note, []byte("# "+version+"\n"), 0o600); err != nil {
@@ -107,7 +114,7 @@ func (d *demo) images() []string {
 func (d *demo) show(ctx context.Context, once bool) error {
 	var all []workbench.Facts
 	for _, image := range d.images() {
-		for _, version := range versions {
+		for _, version := range d.versions {
 			facts, err := d.bench.Inspect(ctx, d.publicKey, image, version)
 			if err != nil {
 				return err
@@ -127,7 +134,7 @@ func (d *demo) show(ctx context.Context, once bool) error {
 	d.say("console     http://%s/", console)
 	d.say("registry    %s", d.registry)
 	d.say("public key  %s", d.publicKey)
-	d.say("verify      cosign verify --key %s --insecure-ignore-tlog=true %s:%s", d.publicKey, d.images()[0], versions[len(versions)-1])
+	d.say("verify      cosign verify --key %s --insecure-ignore-tlog=true %s:%s", d.publicKey, d.images()[0], d.versions[len(d.versions)-1])
 	if once {
 		return nil
 	}

@@ -6,8 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -15,10 +13,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Getenv("DEMO_ONCE") != "", os.Stdout, os.Stderr)
+	code := run(ctx, os.Getenv("DEMO_ONCE") != "", os.Stdout, os.Stderr)
 	stop()
-	if err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, "demo:", err) //nolint:errcheck // nowhere left to say so
-		os.Exit(1)
-	}
+	os.Exit(code)
 }
