@@ -265,7 +265,7 @@ func recovered(parse func() (*entity, error)) (e *entity, err error) {
 // assessUnsigned reads what nobody signed: an attestation of BuildKit, or an SBOM
 // that was attached. It is there, and it proves nothing.
 func (t *trust) assessUnsigned(f format, blob []byte, subject release.Digest, paper *release.Paper) {
-	paper.State, paper.Kind, paper.Document = release.StateInvalid, release.PaperSBOM, blob
+	paper.State, paper.Kind, paper.Document, paper.Unsigned = release.StateInvalid, release.PaperSBOM, blob, true
 	paper.Reason = "unsigned: expected a signature by " + t.expected() + ", found none"
 	if f == formatAttached {
 		return

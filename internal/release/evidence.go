@@ -2,6 +2,7 @@ package release
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -89,6 +90,9 @@ type Paper struct {
 	// Reason says what was expected and what was found, in one sentence. It is
 	// empty for a verified paper.
 	Reason string
+	// Unsigned: nobody signed it, so that it can be neither genuine nor forged. Its
+	// state is invalid.
+	Unsigned bool
 	// PredicateType is that of the in-toto statement; empty for a plain signature.
 	PredicateType string
 	// Found is where it lies, in every layout that lists it.
@@ -202,4 +206,10 @@ func badness(s State) int {
 	default:
 		return 3
 	}
+}
+
+// Disputed reports whether papers of this kind were found that claim a signer and
+// do not hold. It is false where nobody signed what was found.
+func (e Evidence) Disputed() bool {
+	return e.State == StateInvalid && slices.ContainsFunc(e.Papers, func(p Paper) bool { return !p.Unsigned })
 }
