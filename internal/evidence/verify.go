@@ -153,8 +153,7 @@ func (t *trust) explainCertificate(e *entity, found release.Signer, err error) e
 	case step("verify log inclusion"):
 		return explainLog(e, err)
 	case step("verify timestamps"):
-		return fmt.Errorf("time of signing: expected a log entry or a timestamp of the trusted root, found %d and %d that do not verify: %w",
-			len(e.entries), len(e.stamps), err)
+		return explainTime(e, err)
 	case step("verify leaf certificate"):
 		return fmt.Errorf("certificate: expected one of the trusted root's authorities, valid when it signed; found one by %s for %s, %s: %w",
 			e.certificate().Issuer, found, validity(e), err)
@@ -165,6 +164,17 @@ func (t *trust) explainCertificate(e *entity, found release.Signer, err error) e
 	default:
 		return err
 	}
+}
+
+// explainTime says why nobody knows when the signature was made. An entry of Rekor
+// v2 has no time of its own.
+func explainTime(e *entity, err error) error {
+	const expected = "time of signing: expected one by a log or a timestamp authority of the trusted root"
+	if len(e.stamps) == 0 {
+		return fmt.Errorf("%s, found no timestamp and no log entry with one", expected)
+	}
+	return fmt.Errorf("%s, found %d %s that %s not verify: %w", expected, len(e.stamps), plural(len(e.stamps), "timestamp", "timestamps"),
+		plural(len(e.stamps), "does", "do"), err)
 }
 
 func validity(e *entity) string {
