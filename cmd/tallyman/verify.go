@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +54,7 @@ Exit codes: 0 what is required is verified, 1 a paper is forged or a required on
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: f.runE,
 	}
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.keys, "key", nil, "file of a public key (PEM) that may have signed; may be repeated")
@@ -68,7 +69,11 @@ Exit codes: 0 what is required is verified, 1 a paper is forged or a required on
 	return cmd
 }
 
-func (f *verifyFlags) run(cmd *cobra.Command, args []string) error {
+func (f *verifyFlags) runE(cmd *cobra.Command, args []string) error {
+	return f.run(cmd.Context(), cmd.OutOrStdout(), args)
+}
+
+func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) error {
 	images, required, err := f.check(args)
 	if err != nil {
 		return usageError{err}
@@ -84,7 +89,7 @@ func (f *verifyFlags) run(cmd *cobra.Command, args []string) error {
 	}
 	examinations := make([]release.Examination, 0, len(images))
 	for _, image := range images {
-		examination, err := examineImage(cmd.Context(), client, examiner, image)
+		examination, err := examineImage(ctx, client, examiner, image)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUndecided, err)
 		}
@@ -94,7 +99,7 @@ func (f *verifyFlags) run(cmd *cobra.Command, args []string) error {
 	if f.format == "json" {
 		write = evidence.WriteJSON
 	}
-	if err := write(cmd.OutOrStdout(), examinations); err != nil {
+	if err := write(out, examinations); err != nil {
 		return fmt.Errorf("%w: write the report: %w", errUndecided, err)
 	}
 	return decide(examinations, required)

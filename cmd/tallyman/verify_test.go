@@ -33,7 +33,7 @@ type manifest struct {
 }
 
 func (m manifest) RawManifest() ([]byte, error)        { return []byte(m.body), nil }
-func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil }
+func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil } //nolint:unparam // go-containerregistry wants the error
 
 // signedImage pushes an image with the papers that cosign made for it, and returns
 // the server and the file of the key.

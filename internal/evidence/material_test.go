@@ -304,15 +304,13 @@ func (x signed) bundle(t testing.TB) []byte {
 }
 
 // attach puts a bundle beside the index, as a referrer.
-func (s *shelf) attach(b []byte, predicateType string) raw {
+func (s *shelf) attach(b []byte, predicateType string) {
 	s.t.Helper()
 	annotations := map[string]string{}
 	if predicateType != "" {
 		annotations["dev.sigstore.bundle.predicateType"] = predicateType
 	}
-	artifact := s.artifact(s.index, annotations, s.blob(bundleType, b, nil))
-	s.put("", artifact)
-	return artifact
+	s.put("", s.artifact(s.index, annotations, s.blob(bundleType, b, nil)))
 }
 
 // sigTag puts plain signatures of cosign 2 beside the index.

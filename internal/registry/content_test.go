@@ -46,7 +46,7 @@ func TestReferrersFollowsAllPages(t *testing.T) {
 		if page == "" {
 			w.Header().Set("Link", fmt.Sprintf(`<%s?page=2>; rel="next"`, r.URL.Path))
 		}
-		fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":1,"digest":%q,"artifactType":"page%s"}]}`, subject, page)
+		fmt.Fprintf(w, `{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","size":1,"digest":%q,"artifactType":"page%s"}]}`, subject, page) //nolint:gosec // a server of a test
 	})
 	got, err := client().Referrers(t.Context(), repository, subject)
 	if err != nil || len(got) != 2 || got[0].ArtifactType != "page" || got[1].ArtifactType != "page2" {

@@ -54,9 +54,11 @@ const (
 	// LayoutFallback is the index under the tag sha256-<hex> (the same, "Referrers
 	// Tag Schema").
 	LayoutFallback Layout = "fallback tag"
-	// LayoutSig, LayoutAtt and LayoutSBOM are the tags of cosign 2.
-	LayoutSig  Layout = ".sig tag"
-	LayoutAtt  Layout = ".att tag"
+	// LayoutSig is the tag sha256-<hex>.sig of cosign 2, for plain signatures.
+	LayoutSig Layout = ".sig tag"
+	// LayoutAtt is its tag .att, for attestations.
+	LayoutAtt Layout = ".att tag"
+	// LayoutSBOM is its tag .sbom, for documents that are attached, not attested.
 	LayoutSBOM Layout = ".sbom tag"
 	// LayoutIndex is a manifest in the index itself, as BuildKit adds it.
 	LayoutIndex Layout = "in the index"
