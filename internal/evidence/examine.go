@@ -263,7 +263,9 @@ func recovered(parse func() (*entity, error)) (e *entity, err error) {
 }
 
 // assessUnsigned reads what nobody signed: an attestation of BuildKit, or an SBOM
-// that was attached. It is there, and it proves nothing.
+// that was attached. It is there, and it proves nothing. The artifact of an attached
+// SBOM may be signed itself (`cosign sign --attachment sbom`); that does not say
+// which image it is about, so that one moved here from another image would pass.
 func (t *trust) assessUnsigned(f format, blob []byte, subject release.Digest, paper *release.Paper) {
 	paper.State, paper.Kind, paper.Document, paper.Unsigned = release.StateInvalid, release.PaperSBOM, blob, true
 	paper.Reason = "unsigned: expected a signature by " + t.expected() + ", found none"

@@ -298,6 +298,27 @@ func TestPapers(t *testing.T) {
 			},
 			trust: keyed, kind: release.PaperSBOM, state: release.StateInvalid, reason: []string{"unsigned: expected a signature by key release.pub", ".sbom tag"},
 		},
+		"an SBOM whose artifact is signed, which does not bind it to the image": {
+			put: func(f *forger) { f.attachSBOM(f.key) }, trust: keyed,
+			kind: release.PaperSBOM, state: release.StateInvalid, reason: []string{"unsigned: expected a signature by key release.pub"},
+		},
+		"a bundle with a signature of the image itself": {
+			put: func(f *forger) { f.attach(f.key.messageBundle(f.shelf, f.index), "") }, trust: keyed,
+			kind: release.PaperSignature, state: release.StateVerified, reason: []string{"signed by key release.pub", "referrers API"},
+		},
+		"a bundle with a signature of another image": {
+			put: func(f *forger) { f.attach(f.key.messageBundle(f.shelf, f.amd64), "") }, trust: keyed,
+			kind: release.PaperSignature, state: release.StateInvalid, reason: []string{"expected"},
+		},
+		"a log entry of a kind that is not read": {
+			put: func(f *forger) {
+				layer := f.key.simpleLayer(f.shelf, f.index)
+				layer.Annotations["dev.sigstore.cosign/bundle"] = `{"SignedEntryTimestamp":"","Payload":{"body":"` +
+					base64.StdEncoding.EncodeToString([]byte(`{"kind":"intoto","apiVersion":"0.0.1"}`)) + `","logID":""}}`
+				f.sigTag(layer)
+			},
+			trust: keyed, kind: release.PaperSignature, state: release.StateUnknown, reason: []string{"unsupported", "found intoto 0.0.1"},
+		},
 		"an .att tag in a format that is not read": {
 			put:   func(f *forger) { f.attTag(f.blob("application/x-thing", []byte(spdx), nil)) },
 			trust: keyed, kind: release.PaperSBOM, state: release.StateUnknown, reason: []string{`unsupported: media type "application/x-thing"`},

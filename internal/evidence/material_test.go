@@ -328,3 +328,32 @@ func (k keyPair) simpleLayer(s *shelf, subject release.Digest) v1.Descriptor {
 		"dev.cosignproject.cosign/signature": base64.StdEncoding.EncodeToString(k.sign(payload)),
 	})
 }
+
+// messageBundle is a bundle with a signature over the bytes of a manifest.
+func (k keyPair) messageBundle(s *shelf, subject release.Digest) []byte {
+	k.t.Helper()
+	content, err := client().Manifest(k.t.Context(), s.repository, string(subject))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	sum := sha256.Sum256(content.Body)
+	return protoJSON(k.t, &protobundle.Bundle{
+		MediaType: bundleType,
+		VerificationMaterial: &protobundle.VerificationMaterial{
+			Content: &protobundle.VerificationMaterial_PublicKey{PublicKey: &protocommon.PublicKeyIdentifier{}},
+		},
+		Content: &protobundle.Bundle_MessageSignature{MessageSignature: &protocommon.MessageSignature{
+			MessageDigest: &protocommon.HashOutput{Algorithm: protocommon.HashAlgorithm_SHA2_256, Digest: sum[:]},
+			Signature:     k.sign(content.Body),
+		}},
+	})
+}
+
+// attachSBOM puts an SBOM under the .sbom tag, and signs its artifact.
+func (s *shelf) attachSBOM(key keyPair) {
+	s.t.Helper()
+	artifact := s.artifact("", nil, s.blob("text/spdx+json", []byte(spdx), nil))
+	s.put(tagOf(s.index, ".sbom"), artifact)
+	digest := release.Digest(hashOf(artifact.body).String())
+	s.put(tagOf(digest, ".sig"), s.artifact("", nil, key.simpleLayer(s, digest)))
+}
