@@ -197,14 +197,17 @@ func (s *shelf) replay(layout string) evidence.Trust {
 func TestWhatCosignSignedIsVerified(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		layout    string
-		registry  func(testing.TB) *registrytest.Server
-		found     map[release.PaperKind]release.Layout
-		predicate string
+		layout   string
+		registry func(testing.TB) *registrytest.Server
+		found    map[release.PaperKind]release.Layout
 	}{
 		"tags": {
 			layout: "tags", registry: registrytest.New,
 			found: map[release.PaperKind]release.Layout{release.PaperSignature: release.LayoutSig, release.PaperSBOM: release.LayoutAtt},
+		},
+		"bundles under the fallback tag": {
+			layout: "bundles", registry: registrytest.New,
+			found: map[release.PaperKind]release.Layout{release.PaperSignature: release.LayoutFallback, release.PaperSBOM: release.LayoutFallback},
 		},
 		"bundles in the referrers API": {
 			layout: "bundles", registry: registrytest.NewWithReferrers,
