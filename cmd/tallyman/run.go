@@ -44,9 +44,9 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &usage), errors.Is(err, pipeline.ErrVersion):
 		return exitUsage
-	case errors.Is(err, cosign.ErrNoIdentity):
+	case errors.Is(err, cosign.ErrNoIdentity), errors.Is(err, errConfiguration):
 		return exitConfig
-	case errors.Is(err, pipeline.ErrRefused):
+	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified):
 		return exitFail
 	default:
 		return exitUnknown
@@ -63,7 +63,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(versionCommand(), releaseCommand())
+	root.AddCommand(versionCommand(), verifyPapersCommand(), releaseCommand())
 	return root
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -52,17 +53,31 @@ func New(cfg Config) *Client {
 	if cfg.UserAgent == "" {
 		cfg.UserAgent = "tallyman"
 	}
+	inner := &bounded{inner: remote.DefaultTransport, timeout: cfg.Timeout, now: time.Now}
 	options := []remote.Option{
 		remote.WithAuthFromKeychain(credentials{}),
-		remote.WithTransport(&bounded{inner: remote.DefaultTransport, timeout: cfg.Timeout, now: time.Now}),
+		remote.WithTransport(inner),
 		remote.WithUserAgent(cfg.UserAgent),
 		// A cut connection is tried again at once. Statuses are not: a registry
 		// that throttles or fails gets its rest, and callers hear why.
 		remote.WithRetryStatusCodes(),
-		remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}),
+		remote.WithRetryBackoff(atOnce()),
 		remote.WithRetryPredicate(wasCut),
 	}
-	return &Client{insecure: slices.Clone(cfg.Insecure), options: options, session: &session{options: options, now: time.Now}}
+	return &Client{
+		insecure: slices.Clone(cfg.Insecure), options: options,
+		session: &session{options: options, inner: patient(transport.NewUserAgent(inner, cfg.UserAgent)), now: time.Now},
+	}
+}
+
+func atOnce() remote.Backoff {
+	return remote.Backoff{Duration: 100 * time.Millisecond, Factor: 3, Jitter: 0.1, Steps: 3}
+}
+
+// patient does for single requests what the options do for those of a puller.
+func patient(inner http.RoundTripper) http.RoundTripper {
+	return transport.NewRetry(inner, transport.WithRetryStatusCodes(),
+		transport.WithRetryBackoff(atOnce()), transport.WithRetryPredicate(wasCut))
 }
 
 func wasCut(err error) bool {

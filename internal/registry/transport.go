@@ -42,13 +42,38 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t, ok := req.Context().Value(throttleKey{}).(*throttle); ok {
 		t.note(resp.Header.Get("Retry-After"), b.now())
 	}
-	resp.Body = &body{inner: resp.Body, left: maxBody, cancel: cancel}
+	limit := limitOf(req.Context())
+	if req.Method == http.MethodGet && resp.ContentLength > limit {
+		cancel()
+		return nil, errors.Join(tooLarge(limit), resp.Body.Close())
+	}
+	resp.Body = &body{inner: resp.Body, left: limit, limit: limit, cancel: cancel}
 	return resp, nil
+}
+
+// ErrTooLarge says that an answer has more bytes than it may.
+var ErrTooLarge = errors.New("too large")
+
+func tooLarge(limit int64) error { return invalidf("%w: more than %d bytes", ErrTooLarge, limit) }
+
+type limitKey struct{}
+
+// withLimit lets the answers to an operation have another size than [maxBody].
+func withLimit(ctx context.Context, limit int64) context.Context {
+	return context.WithValue(ctx, limitKey{}, limit)
+}
+
+func limitOf(ctx context.Context) int64 {
+	if limit, ok := ctx.Value(limitKey{}).(int64); ok {
+		return limit
+	}
+	return maxBody
 }
 
 type body struct {
 	inner  io.ReadCloser
 	left   int64
+	limit  int64
 	cancel context.CancelFunc
 }
 
@@ -58,7 +83,7 @@ func (b *body) Read(p []byte) (int, error) {
 		var one [1]byte
 		n, err := b.inner.Read(one[:])
 		if n > 0 {
-			return 0, invalidf("more than %d bytes", int64(maxBody))
+			return 0, tooLarge(b.limit)
 		}
 		return 0, err
 	}

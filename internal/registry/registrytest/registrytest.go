@@ -39,11 +39,22 @@ type Server struct {
 // registry answer.
 type Fault func(w http.ResponseWriter, r *http.Request) bool
 
-// New starts a registry, which ends with the test.
+// New starts a registry, which ends with the test. It has no referrers API.
 func New(t testing.TB) *Server {
 	t.Helper()
+	return start(t, false)
+}
+
+// NewWithReferrers starts a registry with the referrers API.
+func NewWithReferrers(t testing.TB) *Server {
+	t.Helper()
+	return start(t, true)
+}
+
+func start(t testing.TB, referrers bool) *Server {
+	t.Helper()
 	s := &Server{}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(referrers))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.requests.Add(1)
 		if f := s.fault.Load(); f != nil && (*f)(w, r) {

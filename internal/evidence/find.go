@@ -1,0 +1,248 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/tallyman-io/tallyman/internal/registry"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+const (
+	// maxManifests bounds the artifacts that are read for one digest, and maxPapers
+	// the layers in them.
+	maxManifests = 128
+	maxPapers    = 256
+)
+
+// leaf is a layer that carries a paper.
+type leaf struct {
+	manifest release.Digest
+	layouts  []release.Layout
+	format   format
+	layer    v1.Descriptor
+	// annotations are those of the manifest.
+	annotations map[string]string
+}
+
+// visit looks for the papers of one digest.
+type visit struct {
+	client     *registry.Client
+	repository string
+	subject    release.Digest
+	limit      int64
+
+	// order and layouts are the artifacts found, and where.
+	order   []release.Digest
+	layouts map[release.Digest][]release.Layout
+	bodies  map[release.Digest]registry.Content
+	leaves  []leaf
+	gaps    []release.Gap
+	// throttled is set once the registry asked to be left alone.
+	throttled error
+}
+
+// ask makes a request, unless the registry asked to be left alone before.
+func (v *visit) ask(f func() error) error {
+	if v.throttled != nil {
+		return v.throttled
+	}
+	err := f()
+	var failed *registry.Error
+	if errors.As(err, &failed) && failed.Cause == release.CauseThrottled {
+		v.throttled = err
+	}
+	return err
+}
+
+// missed notes a place that could not be looked at.
+func (v *visit) missed(kinds []release.PaperKind, where string, err error) {
+	gap := release.Gap{Subject: v.subject, Kinds: kinds, Reason: where + ": " + clip(err.Error())}
+	var failed *registry.Error
+	if errors.As(err, &failed) {
+		gap.Cause, gap.RetryAfter, gap.Reason = failed.Cause, failed.RetryAfter, where+": "+clip(failed.Reason())
+	}
+	v.gaps = append(v.gaps, gap)
+}
+
+func isNotFound(err error) bool {
+	var failed *registry.Error
+	return errors.As(err, &failed) && failed.Cause == release.CauseNotFound
+}
+
+// find looks in every layout. It returns an error only when ctx has ended.
+func (v *visit) find(ctx context.Context, inIndex []v1.Descriptor) error {
+	v.layouts = make(map[release.Digest][]release.Layout)
+	v.bodies = make(map[release.Digest]registry.Content)
+	for _, desc := range inIndex {
+		v.note(desc, release.LayoutIndex)
+	}
+	v.findReferrers(ctx)
+	v.findFallback(ctx)
+	tags := []struct {
+		suffix string
+		layout release.Layout
+		kinds  []release.PaperKind
+	}{
+		{".sig", release.LayoutSig, []release.PaperKind{release.PaperSignature}},
+		{".att", release.LayoutAtt, attestationKinds()},
+		{".sbom", release.LayoutSBOM, []release.PaperKind{release.PaperSBOM}},
+	}
+	for _, tag := range tags {
+		v.findTag(ctx, tag.suffix, tag.layout, tag.kinds)
+	}
+	for i, digest := range v.order {
+		if i == maxManifests {
+			v.missed(anyKind(), "papers", fmt.Errorf("expected at most %d artifacts, found %d", maxManifests, len(v.order)))
+			break
+		}
+		v.open(ctx, digest)
+	}
+	return context.Cause(ctx)
+}
+
+// note remembers an artifact, once however often it is listed.
+func (v *visit) note(desc v1.Descriptor, layout release.Layout) {
+	digest, err := release.ParseDigest(desc.Digest.String())
+	if err != nil {
+		v.missed(anyKind(), string(layout), err)
+		return
+	}
+	if !slices.Contains(v.order, digest) {
+		v.order = append(v.order, digest)
+	}
+	if !slices.Contains(v.layouts[digest], layout) {
+		v.layouts[digest] = append(v.layouts[digest], layout)
+	}
+}
+
+func (v *visit) findReferrers(ctx context.Context) {
+	var found []v1.Descriptor
+	err := v.ask(func() (err error) {
+		found, err = v.client.Referrers(ctx, v.repository, v.subject)
+		return err
+	})
+	if err != nil && !isNotFound(err) {
+		v.missed(anyKind(), string(release.LayoutReferrers), err)
+		return
+	}
+	for _, desc := range found {
+		v.note(desc, release.LayoutReferrers)
+	}
+}
+
+// manifest reads a manifest by tag or digest; ok is false when there is none.
+func (v *visit) manifest(ctx context.Context, tagOrDigest string) (content registry.Content, ok bool, err error) {
+	err = v.ask(func() (err error) {
+		content, err = v.client.Manifest(ctx, v.repository, tagOrDigest)
+		return err
+	})
+	if isNotFound(err) {
+		return registry.Content{}, false, nil
+	}
+	return content, err == nil, err
+}
+
+// findFallback reads the tag sha256-<hex>. It should name an index of descriptors
+// with their artifact types. It is seen as a Docker manifest list too, without the
+// types, and as the artifact itself.
+func (v *visit) findFallback(ctx context.Context) {
+	content, ok, err := v.manifest(ctx, registry.FallbackTag(v.subject, ""))
+	if err != nil {
+		v.missed(anyKind(), string(release.LayoutFallback), err)
+	}
+	if !ok {
+		return
+	}
+	if !types.MediaType(content.MediaType).IsIndex() {
+		v.hold(content, release.LayoutFallback)
+		return
+	}
+	index, err := v1.ParseIndexManifest(bytes.NewReader(content.Body))
+	if err != nil {
+		v.missed(anyKind(), string(release.LayoutFallback), fmt.Errorf("expected an index: %w", err))
+		return
+	}
+	for _, desc := range index.Manifests {
+		v.note(desc, release.LayoutFallback)
+	}
+}
+
+func (v *visit) findTag(ctx context.Context, suffix string, layout release.Layout, kinds []release.PaperKind) {
+	content, ok, err := v.manifest(ctx, registry.FallbackTag(v.subject, suffix))
+	if err != nil {
+		v.missed(kinds, string(layout), err)
+	}
+	if ok {
+		v.hold(content, layout)
+	}
+}
+
+func (v *visit) hold(content registry.Content, layout release.Layout) {
+	v.bodies[content.Digest] = content
+	if !slices.Contains(v.order, content.Digest) {
+		v.order = append(v.order, content.Digest)
+	}
+	v.layouts[content.Digest] = append(v.layouts[content.Digest], layout)
+}
+
+// open reads the manifest of an artifact and takes the layers that are papers.
+func (v *visit) open(ctx context.Context, digest release.Digest) {
+	where := string(v.layouts[digest][0]) + ": artifact " + digest.Short()
+	content, held := v.bodies[digest]
+	if !held {
+		err := v.ask(func() (err error) {
+			content, err = v.client.Manifest(ctx, v.repository, string(digest))
+			return err
+		})
+		if err != nil {
+			v.missed(anyKind(), where, err)
+			return
+		}
+	}
+	if !types.MediaType(content.MediaType).IsImage() {
+		v.missed(anyKind(), where, fmt.Errorf("%w: expected a manifest, found media type %q", errUnsupported, content.MediaType))
+		return
+	}
+	manifest, err := v1.ParseManifest(bytes.NewReader(content.Body))
+	if err != nil {
+		v.missed(anyKind(), where, fmt.Errorf("expected a manifest: %w", err))
+		return
+	}
+	for _, layer := range manifest.Layers {
+		f := formatOf(string(layer.MediaType))
+		if f == "" {
+			v.unread(digest, string(layer.MediaType), where)
+			continue
+		}
+		if len(v.leaves) == maxPapers {
+			v.missed(anyKind(), where, fmt.Errorf("expected at most %d papers", maxPapers))
+			return
+		}
+		v.leaves = append(v.leaves, leaf{
+			manifest: digest, layouts: v.layouts[digest], format: f, layer: layer, annotations: manifest.Annotations,
+		})
+	}
+}
+
+// unread notes a layer of a format that is not read, where nothing but papers
+// should be. Among the referrers it is something else, such as a chart.
+func (v *visit) unread(digest release.Digest, mediaType, where string) {
+	err := fmt.Errorf("%w: media type %.100q", errUnsupported, mediaType)
+	for _, layout := range v.layouts[digest] {
+		switch layout {
+		case release.LayoutSig:
+			v.missed([]release.PaperKind{release.PaperSignature}, where, err)
+		case release.LayoutAtt:
+			v.missed(attestationKinds(), where, err)
+		case release.LayoutSBOM:
+			v.missed([]release.PaperKind{release.PaperSBOM}, where, err)
+		}
+	}
+}
