@@ -45,9 +45,11 @@ func recordings() map[string][]string {
 	}
 }
 
+// TestRecord makes the recordings anew, with -update=COSIGN, and is otherwise
+// nothing: the tests below read what it left.
 func TestRecord(t *testing.T) {
 	if *update == "" {
-		t.Skip("only with -update=COSIGN")
+		return
 	}
 	for layout, flags := range recordings() {
 		s := newShelf(t, registrytest.NewWithReferrers(t))
