@@ -134,6 +134,13 @@ func TestImagesArePinnedAlikeEverywhere(t *testing.T) {
 			t.Errorf("%s: GO_VERSION is %s, the Dockerfiles build with %s", name, got, golang)
 		}
 	}
+	pipeline, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "- GOTOOLCHAIN=go" + golang + "\n"; golang == "" || !strings.Contains(string(pipeline), want) {
+		t.Errorf(".goreleaser.yaml: %q is missing; the Dockerfiles build with %q", want, golang)
+	}
 }
 
 func TestRightsAreGivenByJob(t *testing.T) {
