@@ -35,16 +35,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitPass
 	}
+	var outcome outcomeError
+	if errors.As(err, &outcome) {
+		return outcome.code
+	}
 	fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err) //nolint:errcheck // nowhere left to say so
 	return exitCode(err)
 }
 
 func exitCode(err error) int {
 	var usage usageError
+	var config configError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.Is(err, cosign.ErrNoIdentity):
+	case errors.As(err, &config), errors.Is(err, cosign.ErrNoIdentity):
 		return exitConfig
 	case errors.Is(err, pipeline.ErrRefused):
 		return exitFail
@@ -63,7 +68,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(versionCommand(), releaseCommand())
+	root.AddCommand(versionCommand(), releaseCommand(), scanCommand(), dbCommand())
 	return root
 }
 
