@@ -58,7 +58,8 @@ type builder struct {
 	meta       Meta
 	ecosystems map[string]uint32
 	drafts     []draft
-	byID       map[string]uint32
+	byID       map[string]uint32 // of the current feed
+	ids        map[string]struct{}
 	packages   map[key][]entryBytes
 	raw        *os.File
 	rawSize    uint64
@@ -72,7 +73,7 @@ type entryBytes struct {
 
 func newBuilder(raw *os.File) *builder {
 	return &builder{
-		ecosystems: make(map[string]uint32), byID: make(map[string]uint32),
+		ecosystems: make(map[string]uint32), ids: make(map[string]struct{}),
 		packages: make(map[key][]entryBytes), raw: raw,
 	}
 }
@@ -89,7 +90,9 @@ type preparedEntry struct {
 	data            []byte
 }
 
-func prepare(raw []byte, crc uint32) prepared {
+// prepare reads a record of an ecosystem's feed. A feed speaks for its own ecosystem:
+// what else a record affects is told by that one's feed, if it was imported.
+func prepare(ecosystem string, raw []byte, crc uint32) prepared {
 	record, err := Parse(raw)
 	if err != nil {
 		return prepared{err: err}
@@ -103,8 +106,8 @@ func prepare(raw []byte, crc uint32) prepared {
 	}
 	for i := range record.Affected {
 		a := &record.Affected[i]
-		if a.Package.Name == "" || a.Package.Ecosystem == "" {
-			continue // GIT ranges of a repository, not of a package
+		if a.Package.Name == "" || family(a.Package.Ecosystem) != ecosystem {
+			continue // GIT ranges of a repository are not of a package
 		}
 		if data := encodeAffected(a); data != nil {
 			p.entries = append(p.entries, preparedEntry{a.Package.Ecosystem, foldName(family(a.Package.Ecosystem), a.Package.Name), data})
@@ -203,6 +206,7 @@ func (b *builder) add(p prepared) {
 	}
 	if int(index) == len(b.drafts) {
 		b.drafts = append(b.drafts, p.draft)
+		b.ids[p.draft.id] = struct{}{}
 		b.byID[p.draft.id] = index
 	}
 	for _, e := range p.entries {

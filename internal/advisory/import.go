@@ -67,9 +67,9 @@ func Import(ctx context.Context, dir, file string, options ImportOptions) (Repor
 	}
 	defer discard(raw)
 	b := newBuilder(raw)
-	var report Report
+	report := Report{}
 	for _, z := range zips {
-		if err := b.addZip(ctx, z.ecosystem, z.path, &report); err != nil {
+		if err := b.addZip(ctx, z, options.Now(), &report); err != nil {
 			return Report{}, fmt.Errorf("import %s: %w", z.path, err)
 		}
 	}
@@ -82,7 +82,7 @@ func Import(ctx context.Context, dir, file string, options ImportOptions) (Repor
 	if err != nil {
 		return Report{}, fmt.Errorf("import: %w", err)
 	}
-	report.Meta, report.Digest, report.Identifiers = b.meta, "sha256:"+hex.EncodeToString(h.digest[:]), len(b.byID)
+	report.Meta, report.Digest, report.Identifiers = b.meta, "sha256:"+hex.EncodeToString(h.digest[:]), len(b.ids)
 	return report, nil
 }
 

@@ -10,13 +10,14 @@ import (
 	"path"
 	"runtime"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // addZip adds the records of one zip file.
-func (b *builder) addZip(ctx context.Context, ecosystem, file string, report *Report) error {
-	r, err := zip.OpenReader(file)
+func (b *builder) addZip(ctx context.Context, z feedZip, now time.Time, report *Report) error {
+	r, err := zip.OpenReader(z.path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
@@ -24,7 +25,8 @@ func (b *builder) addZip(ctx context.Context, ecosystem, file string, report *Re
 	if err := checkEntries(r.File); err != nil {
 		return err
 	}
-	feed := Feed{Ecosystem: ecosystem, RawOffset: b.rawSize}
+	b.byID = make(map[string]uint32)
+	feed := Feed{Ecosystem: z.ecosystem, RawOffset: b.rawSize}
 	records := recordFiles(r.File)
 	const batch = 256
 	for len(records) > 0 {
@@ -32,21 +34,21 @@ func (b *builder) addZip(ctx context.Context, ecosystem, file string, report *Re
 			return err //nolint:wrapcheck // the caller's own
 		}
 		n := min(batch, len(records))
-		for i, p := range prepareAll(records[:n]) {
-			if err := b.addRecord(&feed, records[i], p, report); err != nil {
+		for i, p := range prepareAll(z.ecosystem, records[:n]) {
+			if err := b.addRecord(&feed, records[i], p, now, report); err != nil {
 				return err
 			}
 		}
 		records = records[n:]
 	}
 	if tooBroken(feed) {
-		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, feed.Broken, feed.Broken+feed.Records, firstBroken(report, ecosystem))
+		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, feed.Broken, feed.Broken+feed.Records, firstBroken(report, z.ecosystem))
 	}
 	b.meta.Feeds = append(b.meta.Feeds, feed)
 	return nil
 }
 
-func (b *builder) addRecord(feed *Feed, f *zip.File, p prepared, report *Report) error {
+func (b *builder) addRecord(feed *Feed, f *zip.File, p prepared, now time.Time, report *Report) error {
 	if p.err != nil {
 		if feed.Broken++; len(report.Broken) < namedBroken || feed.Broken == 1 {
 			report.Broken = append(report.Broken, fmt.Sprintf("%s/%s: %v", feed.Ecosystem, f.Name, p.err))
@@ -57,7 +59,8 @@ func (b *builder) addRecord(feed *Feed, f *zip.File, p prepared, report *Report)
 	if p.draft.withdrawn {
 		feed.Withdrawn++
 	}
-	if p.draft.newest.After(feed.Newest) {
+	// A date to come tells nothing of how old the data are.
+	if p.draft.newest.After(feed.Newest) && !p.draft.newest.After(now.Add(24*time.Hour)) {
 		feed.Newest = p.draft.newest
 	}
 	b.add(p)
@@ -117,14 +120,14 @@ func recordFiles(files []*zip.File) []*zip.File {
 }
 
 // prepareAll reads records on all processors and keeps their order.
-func prepareAll(files []*zip.File) []prepared {
+func prepareAll(ecosystem string, files []*zip.File) []prepared {
 	out := make([]prepared, len(files))
 	var group errgroup.Group
 	workers := runtime.GOMAXPROCS(0)
 	for w := range workers {
 		group.Go(func() error {
 			for i := w; i < len(files); i += workers {
-				out[i] = prepareFile(files[i])
+				out[i] = prepareFile(ecosystem, files[i])
 			}
 			return nil
 		})
@@ -133,12 +136,12 @@ func prepareAll(files []*zip.File) []prepared {
 	return out
 }
 
-func prepareFile(f *zip.File) prepared {
+func prepareFile(ecosystem string, f *zip.File) prepared {
 	raw, err := readFile(f)
 	if err != nil {
 		return prepared{err: err}
 	}
-	return prepare(raw, crc32.ChecksumIEEE(raw))
+	return prepare(ecosystem, raw, crc32.ChecksumIEEE(raw))
 }
 
 // readFile reads an entry, whatever size its header claims.

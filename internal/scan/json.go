@@ -47,6 +47,7 @@ type jsonFinding struct {
 	IDs       []string `json:"ids"`
 	Aliases   []string `json:"aliases"`
 	PURL      string   `json:"purl"`
+	Also      []string `json:"also"` // further purls of the same source package
 	Package   string   `json:"package"`
 	Version   string   `json:"version"`
 	Ecosystem string   `json:"ecosystem"`
@@ -103,7 +104,7 @@ func documentJSON(d *Document) jsonDocument {
 	for i := range d.Findings {
 		f := &d.Findings[i]
 		out.Findings = append(out.Findings, jsonFinding{
-			ID: f.ID, IDs: f.IDs, Aliases: list(f.Aliases), PURL: f.PURL, Package: f.Subject.Name, Version: f.Subject.Version,
+			ID: f.ID, IDs: f.IDs, Aliases: list(f.Aliases), PURL: f.PURL, Also: list(f.Also), Package: f.Subject.Name, Version: f.Subject.Version,
 			Ecosystem: f.Ecosystem, Severity: f.Severity.Level.String(), Score: score(f.Severity), Fixed: list(f.Fixed), Why: f.Why,
 		})
 	}

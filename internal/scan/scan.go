@@ -31,6 +31,9 @@ type Finding struct {
 	Name string
 	// Entries are the places of the document where the purl stands.
 	Entries Entries
+	// Also are the other purls of the document that stand for the same thing: the
+	// binary packages of one source package. The finding is told once.
+	Also []string
 }
 
 // Entries are the places of a document where one purl stands: the first, and how
@@ -140,7 +143,7 @@ func Read(ctx context.Context, matcher *advisory.Matcher, source string, in io.R
 		return failed(err)
 	}
 	defer text.Close() //nolint:errcheck // only read
-	c := collector{matcher: matcher, seen: make(map[string]*hits)}
+	c := collector{matcher: matcher, seen: make(map[string]*hits), things: make(map[thing]*hits)}
 	document, err := sbom.Read(text, func(p release.Package) error {
 		if err := ctx.Err(); err != nil {
 			return err //nolint:wrapcheck // the caller's own
@@ -160,11 +163,23 @@ type hits struct {
 	name     string
 	findings []advisory.Finding
 	unknown  string
+	also     []string
+}
+
+// thing is what advisories speak of; several purls of a document may stand for it.
+type thing struct{ ecosystem, name, version string }
+
+func (h *hits) where() string {
+	if len(h.also) == 0 {
+		return h.entries.String()
+	}
+	return h.entries.String() + ", also as " + strings.Join(h.also, ", ")
 }
 
 type collector struct {
 	matcher *advisory.Matcher
 	seen    map[string]*hits
+	things  map[thing]*hits
 	order   []string // purls with findings or something unknown
 }
 
@@ -183,9 +198,16 @@ func (c *collector) add(p release.Package) error {
 		c.seen[p.PURL] = nil
 		return nil
 	}
-	c.seen[p.PURL] = &hits{
-		entries: Entries{First: p.Entry, Count: 1}, name: p.Name,
-		findings: result.Findings(), unknown: result.Unknown,
+	h := &hits{entries: Entries{First: p.Entry, Count: 1}, name: p.Name, unknown: result.Unknown}
+	c.seen[p.PURL] = h
+	if len(result.Matches) > 0 {
+		what := thing{result.Matches[0].Ecosystem, result.Subject.Name, result.Subject.Version}
+		if first := c.things[what]; first != nil {
+			first.also = append(first.also, p.PURL)
+		} else {
+			c.things[what] = h
+			h.findings = result.Findings()
+		}
 	}
 	c.order = append(c.order, p.PURL)
 	return nil
@@ -199,8 +221,8 @@ func (c *collector) results() ([]Finding, []Unknown) {
 	for _, purl := range c.order {
 		h := c.seen[purl]
 		for _, f := range h.findings {
-			f.Why += ". In the SBOM: " + h.entries.String()
-			findings = append(findings, Finding{Finding: f, PURL: purl, Name: h.name, Entries: h.entries})
+			f.Why += ". In the SBOM: " + h.where()
+			findings = append(findings, Finding{Finding: f, PURL: purl, Name: h.name, Entries: h.entries, Also: h.also})
 		}
 		if h.unknown != "" {
 			unknown = append(unknown, Unknown{PURL: purl, Name: h.name, Reason: h.unknown, Entries: h.entries})
