@@ -57,7 +57,7 @@ func (p *parser) emit(at place) error {
 	}
 	pkg := release.Package{
 		PURL: string(e.purl), Name: string(e.name), Version: string(e.version),
-		Licences: slices.Clone(e.licences), Entry: where,
+		Licences: append([]string(nil), e.licences...), Entry: where,
 	}
 	if err := p.count(pkg); err != nil {
 		return err
