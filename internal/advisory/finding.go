@@ -114,6 +114,9 @@ func merge(s Subject, group []Match) Finding {
 		}
 		return strings.Compare(a, b)
 	})
+	if f.Severity.Through != "" && !slices.Contains(f.IDs, f.Severity.Through) {
+		why.WriteString(". Its severity is that of " + f.Severity.Through)
+	}
 	if s.Doubt != "" {
 		why.WriteString(". Doubtful: " + s.Doubt)
 	}
