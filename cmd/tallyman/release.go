@@ -115,17 +115,10 @@ func imageStep(use, short string, args cobra.PositionalArgs, step func(*cobra.Co
 	}}
 }
 
-func atLeastOne(_ *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return usageError{errors.New("expected at least one IMAGE, found none")}
-	}
-	return nil
-}
-
 func checkCommand() *cobra.Command {
 	var f stepFlags
 	cmd := imageStep("check IMAGE…", "Refuse a release that could not end well, before anything is built",
-		atLeastOne, func(cmd *cobra.Command, p *pipeline.Pipeline, images []pipeline.Image) error {
+		atLeastOne("IMAGE"), func(cmd *cobra.Command, p *pipeline.Pipeline, images []pipeline.Image) error {
 			return p.Check(cmd.Context(), f.version, f.commit, images)
 		})
 	f.add(cmd, "version", "commit")

@@ -25,6 +25,11 @@ const (
 // usageError marks a mistake on the command line.
 type usageError struct{ error }
 
+// configError marks a mistake in the environment, or trust that is not usable.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
 // run is main without the process: it returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := rootCommand() //nolint:contextcheck // cobra hands ctx to the command that it runs
@@ -35,16 +40,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitPass
 	}
+	var outcome outcomeError
+	if errors.As(err, &outcome) {
+		return outcome.code
+	}
 	fmt.Fprintf(stderr, "%s: %v\n", cmd.CommandPath(), err) //nolint:errcheck // nowhere left to say so
 	return exitCode(err)
 }
 
 func exitCode(err error) int {
 	var usage usageError
+	var config configError
 	switch {
 	case errors.As(err, &usage), errors.Is(err, pipeline.ErrVersion):
 		return exitUsage
-	case errors.Is(err, cosign.ErrNoIdentity), errors.Is(err, errConfiguration):
+	case errors.As(err, &config), errors.Is(err, cosign.ErrNoIdentity):
 		return exitConfig
 	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified):
 		return exitFail
@@ -63,7 +73,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(versionCommand(), verifyPapersCommand(), releaseCommand())
+	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), dbCommand(), releaseCommand())
 	return root
 }
 
@@ -98,6 +108,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
 			return usageError{fmt.Errorf("expected %d arguments %s, found %d", n, what, len(args))}
+		}
+		return nil
+	}
+}
+
+// atLeastOne demands an argument, and says what it is.
+func atLeastOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError{fmt.Errorf("expected at least one %s, found none", what)}
 		}
 		return nil
 	}

@@ -20,8 +20,6 @@ import (
 )
 
 var (
-	// errConfiguration marks trust that is not usable.
-	errConfiguration = errors.New("bad configuration")
 	// errNotVerified marks an image whose papers do not hold, or are missing.
 	errNotVerified = errors.New("not verified")
 	// errUndecided marks an image of which it could not be told.
@@ -80,12 +78,12 @@ func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) err
 	}
 	trust, err := f.trust()
 	if err != nil {
-		return fmt.Errorf("%w: %w", errConfiguration, err)
+		return configError{err}
 	}
 	client := registry.New(registry.Config{Insecure: f.insecure, UserAgent: "tallyman/" + buildinfo.Read("").Version})
 	examiner, err := evidence.New(client, evidence.Config{Trust: trust})
 	if err != nil {
-		return fmt.Errorf("%w: %w", errConfiguration, err)
+		return configError{err}
 	}
 	examinations := make([]release.Examination, 0, len(images))
 	for _, image := range images {

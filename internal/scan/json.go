@@ -1,0 +1,130 @@
+package scan
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/tallyman-io/tallyman/internal/advisory"
+)
+
+// Schema names the form of the JSON answer. It changes only when fields change
+// their meaning or go away.
+const Schema = "tallyman.scan/v1"
+
+type jsonReport struct {
+	Schema    string         `json:"schema"`
+	Database  jsonDatabase   `json:"database"`
+	Documents []jsonDocument `json:"documents"`
+}
+
+// jsonDatabase tells how old the advisory data are.
+type jsonDatabase struct {
+	Digest   string     `json:"digest"`
+	Imported time.Time  `json:"imported"`
+	Newest   *time.Time `json:"newest"` // null when no record says when it changed
+	// AgeHours is from newest until the scan; null when unknown.
+	AgeHours *int64 `json:"age_hours"`
+	Records  int    `json:"records"`
+}
+
+type jsonDocument struct {
+	Source string `json:"source"`
+	// Error is why the document could not be read; what could not be counted is
+	// null then, not zero.
+	Error        string        `json:"error,omitempty"`
+	Format       string        `json:"format,omitempty"`
+	Packages     *int          `json:"packages"`
+	Unidentified *int          `json:"unidentified"`
+	Findings     []jsonFinding `json:"findings"`
+	Unknown      []jsonUnknown `json:"unknown"`
+}
+
+type jsonFinding struct {
+	ID        string   `json:"id"`
+	IDs       []string `json:"ids"`
+	Aliases   []string `json:"aliases"`
+	PURL      string   `json:"purl"`
+	Also      []string `json:"also"` // further purls of the same source package
+	Package   string   `json:"package"`
+	Version   string   `json:"version"`
+	Ecosystem string   `json:"ecosystem"`
+	Severity  string   `json:"severity"`
+	// Score is the CVSS base score; null when there is none.
+	Score *float64 `json:"score"`
+	Fixed []string `json:"fixed"`
+	VEX   *string  `json:"vex"` // null when no statement applies
+	Why   string   `json:"why"`
+}
+
+type jsonUnknown struct {
+	PURL    string `json:"purl"`
+	Package string `json:"package"`
+	Reason  string `json:"reason"`
+}
+
+// WriteJSON writes the documents for machines.
+func WriteJSON(out io.Writer, db *advisory.Database, documents []Document, now time.Time) error {
+	report := jsonReport{Schema: Schema, Database: describe(db, now), Documents: make([]jsonDocument, 0, len(documents))}
+	for i := range documents {
+		report.Documents = append(report.Documents, documentJSON(&documents[i]))
+	}
+	w := bufio.NewWriter(out)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(report); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+func describe(db *advisory.Database, now time.Time) jsonDatabase {
+	d := jsonDatabase{Digest: db.Digest(), Imported: db.Built(), Records: db.Records()}
+	if newest := db.Newest(); !newest.IsZero() {
+		hours := int64(now.Sub(newest) / time.Hour)
+		d.Newest, d.AgeHours = &newest, &hours
+	}
+	return d
+}
+
+func documentJSON(d *Document) jsonDocument {
+	if d.Err != nil {
+		return jsonDocument{Source: d.Source, Error: d.Err.Error()}
+	}
+	out := jsonDocument{
+		Source: d.Source, Format: string(d.SBOM.Format) + " " + d.SBOM.Version,
+		Packages: &d.SBOM.Packages, Unidentified: &d.SBOM.Unidentified,
+		Findings: make([]jsonFinding, 0, len(d.Findings)), Unknown: make([]jsonUnknown, 0, len(d.Unknown)),
+	}
+	for i := range d.Findings {
+		f := &d.Findings[i]
+		out.Findings = append(out.Findings, jsonFinding{
+			ID: f.ID, IDs: f.IDs, Aliases: list(f.Aliases), PURL: f.PURL, Also: list(f.Also), Package: f.Subject.Name, Version: f.Subject.Version,
+			Ecosystem: f.Ecosystem, Severity: f.Severity.Level.String(), Score: score(f.Severity), Fixed: list(f.Fixed), Why: f.Why,
+		})
+	}
+	for _, u := range d.Unknown {
+		out.Unknown = append(out.Unknown, jsonUnknown{u.PURL, u.Name, u.Reason})
+	}
+	return out
+}
+
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func score(s advisory.Severity) *float64 {
+	if s.Level == advisory.Unscored || s.By == advisory.Rated {
+		return nil
+	}
+	score := float64(s.Tenths) / 10 //nolint:mnd // tenths
+	return &score
+}

@@ -1,0 +1,113 @@
+package scan
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tallyman-io/tallyman/internal/advisory"
+)
+
+// WriteTable writes the documents for people.
+func WriteTable(out io.Writer, db *advisory.Database, documents []Document, now time.Time) error {
+	w := bufio.NewWriter(out)
+	for i := range documents {
+		writeDocument(w, &documents[i])
+	}
+	fmt.Fprintf(w, "Advisories: %d records, %s; imported %s.\n", db.Records(), Age(db.Newest(), now), //nolint:errcheck // Flush tells
+		db.Built().Format("2006-01-02 15:04 MST"))
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write the table: %w", err)
+	}
+	return nil
+}
+
+// Age says how old data are whose newest record changed then.
+func Age(newest, now time.Time) string {
+	if newest.IsZero() {
+		return "of unknown age"
+	}
+	const day = 24 * time.Hour
+	age := "less than a day"
+	if days := int(now.Sub(newest) / day); days == 1 {
+		age = "1 day"
+	} else if days > 1 {
+		age = fmt.Sprintf("%d days", days)
+	}
+	return fmt.Sprintf("the newest of %s (%s old)", newest.Format("2006-01-02"), age)
+}
+
+//nolint:errcheck // the buffered writer's Flush tells
+func writeDocument(w *bufio.Writer, d *Document) {
+	if d.Err != nil {
+		fmt.Fprintf(w, "%s: could not be read: %s\n\n", printable(d.Source), printable(d.Err.Error()))
+		return
+	}
+	fmt.Fprintf(w, "%s: %s %s, %d packages\n", printable(d.Source), d.SBOM.Format, d.SBOM.Version, d.SBOM.Packages)
+	if len(d.Findings) > 0 {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "  SEVERITY\tPACKAGE\tVERSION\tADVISORY\tALIASES\tFIXED IN")
+		for i := range d.Findings {
+			f := &d.Findings[i]
+			doubt := ""
+			if f.Subject.Doubt != "" {
+				doubt = " (doubtful)"
+			}
+			fmt.Fprintf(t, "  %s\t%s\t%s%s\t%s\t%s\t%s\n", f.Severity.Level, printable(f.Subject.Name), printable(f.Subject.Version), doubt,
+				strings.Join(f.IDs, " "), strings.Join(f.Aliases, " "), orDash(strings.Join(f.Fixed, ", ")))
+		}
+		t.Flush()
+	}
+	for _, u := range d.Unknown {
+		name := u.PURL
+		if name == "" {
+			name = u.Name
+		}
+		fmt.Fprintf(w, "  unknown: %s: %s\n", printable(name), printable(u.Reason))
+	}
+	fmt.Fprintf(w, "  %s\n\n", summary(d))
+}
+
+func summary(d *Document) string {
+	counts := make(map[advisory.Level]int)
+	for i := range d.Findings {
+		counts[d.Findings[i].Severity.Level]++
+	}
+	parts := make([]string, 0, 8) //nolint:mnd // levels and what follows
+	for level := advisory.Critical; ; level-- {
+		if n := counts[level]; n > 0 || level == advisory.Critical {
+			parts = append(parts, fmt.Sprintf("%d %s", n, level))
+		}
+		if level == advisory.Unscored {
+			break
+		}
+	}
+	text := fmt.Sprintf("%d findings: %s", len(d.Findings), strings.Join(parts, ", "))
+	if n := len(d.Unknown); n > 0 {
+		text += fmt.Sprintf("; %d packages could not be judged", n)
+	}
+	if n := d.SBOM.Unidentified; n > 0 {
+		text += fmt.Sprintf("; %d entries without a purl were not looked up", n)
+	}
+	return text
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// printable keeps a document's words from commanding the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || 0x7f <= r && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
