@@ -95,8 +95,8 @@ func (l *lexer) skipNested() error {
 				n++
 			case '}', ']':
 				n--
-				if closing[n] != c {
-					return l.errorf("expected %q, found %q", closing[n], c)
+				if closing[n] != c { //nolint:gosec // a value begins with its bracket, so n was at least 1
+					return l.errorf("expected %q, found %q", closing[n], c) //nolint:gosec // as above
 				}
 				if n == 0 {
 					return nil
