@@ -24,7 +24,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "advisories:", err) //nolint:errcheck // nowhere left to say so
+		fmt.Fprintln(os.Stderr, "advisories:", err)
 		os.Exit(1)
 	}
 }
