@@ -89,6 +89,20 @@ demo: tools ## Release two versions into a registry on loopback, start worker an
 e2e: tools ## The pipeline end to end, on loopback; prints each acceptance line with its figures
 	@cd e2e && go test -count=1 -timeout 60m -v ./deploy ./workflows ./pipeline
 
+# Real advisories and SBOMs, for those who have them; nothing else needs them.
+TALLYMAN_DATA ?= ../shared/data
+
+.PHONY: accuracy
+accuracy: ## Findings on real SBOMs equal their truth, case by case (data in TALLYMAN_DATA; says so without)
+	@CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(BIN)/tallyman ./cmd/tallyman
+	@cd e2e && go run ./cmd/advisories accuracy $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
+
+.PHONY: bench
+bench: ## Benchmarks on generated data, and whole processes on real data (beside osv-scanner when OSV_SCANNER names it)
+	@go test -run '^$$' -bench . ./internal/sbom ./internal/scan
+	@CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(BIN)/tallyman ./cmd/tallyman
+	@cd e2e && go run ./cmd/advisories bench $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
+
 .PHONY: clean
 clean: ## Remove what was built, except the tools
 	@rm -rf dist rehearsal .demo .e2e
