@@ -41,8 +41,7 @@ func (r Result) Findings() []Finding {
 // through each other. Groups and what is in them keep the order of the matches.
 func groupAliases(matches []Match) [][]Match {
 	parent := make([]int, len(matches))
-	var root func(int) int
-	root = func(i int) int {
+	root := func(i int) int {
 		for parent[i] != i {
 			i = parent[i]
 		}

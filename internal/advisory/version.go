@@ -1,7 +1,6 @@
 package advisory
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -138,10 +137,4 @@ func shorten(s string) string {
 func CompareVersions(ecosystem, a, b string) (int, error) {
 	f := family(ecosystem)
 	return newVersion(f, a).compare(newVersion(f, b))
-}
-
-// canCompare reports whether versions of a family can be compared at all.
-func canCompare(family string) bool {
-	_, err := semantic.Parse("1", family)
-	return !errors.Is(err, semantic.ErrUnsupportedEcosystem)
 }

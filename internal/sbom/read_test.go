@@ -3,6 +3,7 @@ package sbom_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,8 @@ func TestReadFindsEveryPackage(t *testing.T) {
 		packages []release.Package
 	}{
 		"SPDX, keys in any order, several purls, escapes": {
-			spdxDocument, sbom.Document{Format: sbom.FormatSPDX, Version: "2.3", Packages: 3, Unidentified: 1},
+			spdxDocument,
+			sbom.Document{Format: sbom.FormatSPDX, Version: "2.3", Packages: 3, Unidentified: 1},
 			[]release.Package{
 				{PURL: "pkg:golang/example.com/a@v1.0.0", Name: "example.com/a", Version: "v1.0.0", Licences: []string{"MIT"}, Entry: "packages[1] (SPDXRef-a)"},
 				{PURL: "pkg:deb/debian/libc6@1?arch=amd64&distro=debian-12", Name: "libc", Version: "1", Entry: "packages[2] (SPDXRef-b)"},
@@ -53,7 +55,8 @@ func TestReadFindsEveryPackage(t *testing.T) {
 			},
 		},
 		"CycloneDX, nested components, cyclic dependencies": {
-			cycloneDXDocument, sbom.Document{Format: sbom.FormatCycloneDX, Version: "1.6", Packages: 3, Unidentified: 1},
+			cycloneDXDocument,
+			sbom.Document{Format: sbom.FormatCycloneDX, Version: "1.6", Packages: 3, Unidentified: 1},
 			[]release.Package{
 				{PURL: "pkg:golang/example.com/main@v2.0.0", Name: "main", Entry: "metadata.component"},
 				{PURL: "pkg:npm/%40scope/inner@1", Name: "inner", Entry: "components[1].components[0] (i)"},
@@ -62,7 +65,8 @@ func TestReadFindsEveryPackage(t *testing.T) {
 		},
 		"predicate of an in-toto statement": {
 			`{"_type":"https://in-toto.io/Statement/v1","subject":[{}],"predicate":{"spdxVersion":"SPDX-2.3","packages":[]}}`,
-			sbom.Document{Format: sbom.FormatSPDX, Version: "2.3"}, nil,
+			sbom.Document{Format: sbom.FormatSPDX, Version: "2.3"},
+			nil,
 		},
 		"a list that occurs twice counts with both": {
 			`{"spdxVersion":"SPDX-2.2","packages":[{"externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:npm/a@1"}]}],"packages":[]}`,
@@ -76,7 +80,8 @@ func TestReadFindsEveryPackage(t *testing.T) {
 		},
 		"values of other kinds than expected": {
 			`{"spdxVersion":"SPDX-2.3","packages":[null,1,"x",[],{"name":7,"externalRefs":{"a":1}},{"externalRefs":[null,{"referenceType":null}]}],"metadata":[]}`,
-			sbom.Document{Format: sbom.FormatSPDX, Version: "2.3", Unidentified: 2}, nil,
+			sbom.Document{Format: sbom.FormatSPDX, Version: "2.3", Unidentified: 2},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,8 +119,10 @@ func TestReadSaysWhatIsWrongAndWhere(t *testing.T) {
 		"CycloneDX 2":        {`{"bomFormat":"CycloneDX","specVersion":"2.0"}`, `expected 1.x, found "2.0"`},
 		"packages elsewhere": {`{"bomFormat":"CycloneDX","specVersion":"1.6","packages":[]}`, "expected the components"},
 		"too deep":           {`{"x":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, "nested deeper than 512"},
-		"components too deep": {`{"components":` + strings.Repeat(`[{"components":`, 400) + "[]" + strings.Repeat("}]", 400) + `}`,
-			"nested deeper than 512"},
+		"components too deep": {
+			`{"components":` + strings.Repeat(`[{"components":`, 400) + "[]" + strings.Repeat("}]", 400) + `}`,
+			"nested deeper than 512",
+		},
 		"wrong bracket":     {`{"x":[}]}`, "expected ']', found '}'"},
 		"comma missing":     {`{"a":1 "b":2}`, "expected"},
 		"a name too long":   {`{"bomFormat":"CycloneDX","components":[{"purl":"` + strings.Repeat("x", 1<<17) + `"}]}`, "components[0]: at byte"},
@@ -223,9 +230,9 @@ func inUTF16(s string, mark, big bool) []byte {
 	var out []byte
 	for _, u := range utf16.Encode([]rune(s)) {
 		if big {
-			out = append(out, byte(u>>8), byte(u))
+			out = binary.BigEndian.AppendUint16(out, u)
 		} else {
-			out = append(out, byte(u), byte(u>>8))
+			out = binary.LittleEndian.AppendUint16(out, u)
 		}
 	}
 	return out
