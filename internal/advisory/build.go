@@ -180,7 +180,7 @@ func spansOf(a *Affected) []span {
 				s.events = append(s.events, event{limit, newVersion(f, e.Limit)})
 			}
 		}
-		sortEvents(s.events) //nolint:errcheck,gosec // see above
+		sortEvents(s.events) //nolint:errcheck // see above
 		if len(s.events) > 0 {
 			spans = append(spans, s)
 		}
@@ -281,7 +281,7 @@ func (b *builder) write(out *os.File, built time.Time) (header, error) {
 	sum := sha256.New()
 	w := bufio.NewWriterSize(io.MultiWriter(out, sum), 1<<20)
 	for _, part := range [][]byte{meta, index, packages, offsets, advisories} {
-		w.Write(part) //nolint:errcheck,gosec // Flush tells
+		w.Write(part) //nolint:errcheck // Flush tells
 	}
 	if _, err := b.raw.Seek(0, io.SeekStart); err != nil {
 		return header{}, fmt.Errorf("read back the records: %w", err)

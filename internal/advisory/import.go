@@ -166,6 +166,6 @@ func syncDir(dir string) error {
 
 // discard closes and removes a temporary file; after a rename there is none.
 func discard(f *os.File) {
-	f.Close()           //nolint:errcheck,gosec // its content does not matter any more
-	os.Remove(f.Name()) //nolint:errcheck,gosec // as above
+	f.Close()           //nolint:errcheck // its content does not matter any more
+	os.Remove(f.Name()) //nolint:errcheck // as above
 }

@@ -125,7 +125,7 @@ func (m *Matcher) ecosystems(s Subject) []uint32 {
 	var numbers []uint32
 	for i, e := range m.db.meta.Ecosystems {
 		if s.In(e) {
-			numbers = append(numbers, uint32(i)) //nolint:gosec // a few hundred
+			numbers = append(numbers, uint32(i))
 		}
 	}
 	return numbers

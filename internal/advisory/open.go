@@ -37,7 +37,7 @@ func Open(file string) (*Database, error) {
 	}
 	db, err := open(f)
 	if err != nil {
-		f.Close() //nolint:errcheck,gosec // the other error says more
+		f.Close() //nolint:errcheck // the other error says more
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
 	return db, nil
@@ -64,11 +64,11 @@ func open(f *os.File) (*Database, error) {
 		return nil, fmt.Errorf("map: %w", err)
 	}
 	if err := json.Unmarshal(db.section(sectionMeta), &db.meta); err != nil {
-		db.unmap() //nolint:errcheck,gosec // the other error says more
+		db.unmap() //nolint:errcheck // the other error says more
 		return nil, badDatabase("its description cannot be read: %v", err)
 	}
 	for i, e := range db.meta.Ecosystems {
-		db.ecosystems[e] = uint32(i) //nolint:gosec // a few hundred
+		db.ecosystems[e] = uint32(i)
 	}
 	for _, feed := range db.meta.Feeds {
 		db.families[feed.Ecosystem] = true

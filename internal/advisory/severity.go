@@ -53,7 +53,7 @@ func ParseLevel(s string) (Level, error) {
 	}
 	for i, name := range levelNames {
 		if s == name {
-			return Level(i), nil //nolint:gosec // an index of a short table
+			return Level(i), nil
 		}
 	}
 	return Unscored, fmt.Errorf("severity %q: expected one of %s", s, strings.Join(levelNames[:], ", "))

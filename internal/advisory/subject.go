@@ -90,7 +90,7 @@ func otherSubject(p PURL) Subject {
 	return plain(p, ecosystem, name)
 }
 
-var runsOfSeparators = regexp.MustCompile(`[-_.]+`) //nolint:gochecknoglobals // compiled once
+var runsOfSeparators = regexp.MustCompile(`[-_.]+`)
 
 // normalisePyPI is the normalised name of PEP 503.
 func normalisePyPI(name string) string {
@@ -156,7 +156,7 @@ func goSubject(p PURL) Subject {
 	return s
 }
 
-var goPrerelease = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.(\d+))?(rc|beta)(\d+)$`) //nolint:gochecknoglobals // compiled once
+var goPrerelease = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.(\d+))?(rc|beta)(\d+)$`)
 
 // goRelease turns a release of Go, such as go1.22rc1, into the semantic version
 // that the Go vulnerability database uses, such as 1.22.0-rc.1.

@@ -132,7 +132,7 @@ func prepareAll(ecosystem string, files []*zip.File) []prepared {
 			return nil
 		})
 	}
-	group.Wait() //nolint:errcheck,gosec // none returns an error
+	group.Wait() //nolint:errcheck // none returns an error
 	return out
 }
 
@@ -150,7 +150,7 @@ func readFile(f *zip.File) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close() //nolint:errcheck // only read
+	defer r.Close()
 	raw, err := io.ReadAll(io.LimitReader(r, maxRecord+1))
 	if err != nil {
 		return nil, err

@@ -67,7 +67,7 @@ func Open(r io.Reader) (io.ReadCloser, error) {
 func decode(out io.Reader, in *bufio.Reader, head []byte) io.Reader {
 	switch {
 	case bytes.HasPrefix(head, []byte{0xef, 0xbb, 0xbf}):
-		in.Discard(3) //nolint:errcheck,gosec // they were peeked at
+		in.Discard(3) //nolint:errcheck // they were peeked at
 		return out
 	case bytes.HasPrefix(head, []byte{0xff, 0xfe}), len(head) > 1 && head[0] != 0 && head[1] == 0:
 		return transform.NewReader(out, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder())

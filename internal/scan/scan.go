@@ -120,7 +120,7 @@ func (s *Scanner) file(ctx context.Context, matcher *advisory.Matcher, name stri
 		}
 		in = f
 	}
-	defer in.Close() //nolint:errcheck // only read
+	defer in.Close()
 	return Read(ctx, matcher, name, in)
 }
 
@@ -142,7 +142,7 @@ func Read(ctx context.Context, matcher *advisory.Matcher, source string, in io.R
 	if err != nil {
 		return failed(err)
 	}
-	defer text.Close() //nolint:errcheck // only read
+	defer text.Close()
 	c := collector{matcher: matcher, seen: make(map[string]*hits), things: make(map[thing]*hits)}
 	document, err := sbom.Read(text, func(p release.Package) error {
 		if err := ctx.Err(); err != nil {
