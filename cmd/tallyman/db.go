@@ -40,13 +40,13 @@ func dbImportCommand(file *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:mnd,gosec // public data
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // public data
 				return fmt.Errorf("make a place for the database: %w", err)
 			}
 			started := time.Now()
 			report, err := advisory.Import(cmd.Context(), args[0], path, advisory.ImportOptions{Force: force, Now: time.Now})
 			if err != nil {
-				return err //nolint:wrapcheck // says it all
+				return err
 			}
 			return writeReport(cmd.OutOrStdout(), path, report, time.Since(started))
 		},
@@ -69,7 +69,7 @@ func writeReport(w io.Writer, path string, r advisory.Report, took time.Duration
 	}
 	_, err := fmt.Fprintf(w, "%s: %d records of %d ecosystems, %d advisories, %d left out, in %s\n%s\n",
 		path, records, len(r.Meta.Feeds), r.Identifiers, broken, took.Round(time.Millisecond), r.Digest)
-	return err //nolint:wrapcheck // of the output
+	return err
 }
 
 func dbStatusCommand(file *string) *cobra.Command {
@@ -82,7 +82,7 @@ func dbStatusCommand(file *string) *cobra.Command {
 			return withDatabase(*file, func(path string, db *advisory.Database) error {
 				if verify {
 					if err := db.Verify(); err != nil {
-						return err //nolint:wrapcheck // says it all
+						return err
 					}
 				}
 				if asJSON {
@@ -115,7 +115,7 @@ func statusJSON(w io.Writer, path string, db *advisory.Database) error {
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
-	return encoder.Encode(map[string]any{ //nolint:wrapcheck // of the output
+	return encoder.Encode(map[string]any{
 		"schema": "tallyman.db-status/v1", "file": path, "digest": db.Digest(), "imported": db.Built(), "records": db.Records(), "feeds": feeds,
 	})
 }
@@ -134,7 +134,7 @@ func statusTable(w io.Writer, path string, db *advisory.Database) error {
 		}
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%s\n", f.Ecosystem, f.Records, f.Withdrawn, f.Broken, newest)
 	}
-	return t.Flush() //nolint:wrapcheck // of the output
+	return t.Flush()
 }
 
 func dbExportCommand(file *string) *cobra.Command {
@@ -144,7 +144,7 @@ func dbExportCommand(file *string) *cobra.Command {
 		Args:  exactly(1, "DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			return withDatabase(*file, func(_ string, db *advisory.Database) error {
-				return db.Export(args[0]) //nolint:wrapcheck // says it all
+				return db.Export(args[0])
 			})
 		},
 	}
@@ -157,7 +157,7 @@ func withDatabase(flag string, do func(string, *advisory.Database) error) (err e
 	}
 	db, err := advisory.Open(path)
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	return do(path, db)

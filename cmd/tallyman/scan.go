@@ -61,13 +61,13 @@ func runScan(cmd *cobra.Command, file, format string, threshold scan.Threshold, 
 	if errors.Is(err, advisory.ErrNoDatabase) {
 		return fmt.Errorf("%w; make one with tallyman db import", err)
 	} else if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	scanner := scan.Scanner{DB: db, Stdin: cmd.InOrStdin()}
 	documents, err := scanner.Files(cmd.Context(), sources)
 	if err != nil {
-		return err //nolint:wrapcheck // says it all
+		return err
 	}
 	if err := write(cmd.OutOrStdout(), db, documents, time.Now()); err != nil {
 		return err

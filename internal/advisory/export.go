@@ -25,12 +25,12 @@ func (db *Database) Export(dir string) error {
 }
 
 func exportFeed(dir string, feed Feed, c cursor, built time.Time) (err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:mnd,gosec // public data
-		return err //nolint:wrapcheck // names the file
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // public data
+		return err
 	}
-	out, err := os.OpenFile(filepath.Join(dir, "all.zip"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:mnd,gosec // public data
+	out, err := os.OpenFile(filepath.Join(dir, "all.zip"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // public data
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	z := zip.NewWriter(out)
@@ -51,7 +51,7 @@ func exportFeed(dir string, feed Feed, c cursor, built time.Time) (err error) {
 		}
 	}
 	if err := z.Close(); err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
-	return out.Sync() //nolint:wrapcheck // names the file
+	return out.Sync()
 }

@@ -135,33 +135,33 @@ func checkShrunken(before, after Meta) error {
 func (b *builder) publish(file string, built time.Time) (header, error) {
 	temp, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
 	if err != nil {
-		return header{}, err //nolint:wrapcheck // names the file
+		return header{}, err
 	}
 	defer discard(temp)
 	h, err := b.write(temp, built)
 	if err != nil {
 		return header{}, err
 	}
-	if err := temp.Chmod(0o644); err != nil { //nolint:mnd // public data
-		return header{}, err //nolint:wrapcheck // names the file
+	if err := temp.Chmod(0o644); err != nil {
+		return header{}, err
 	}
 	if err := temp.Sync(); err != nil {
-		return header{}, err //nolint:wrapcheck // names the file
+		return header{}, err
 	}
 	if err := os.Rename(temp.Name(), file); err != nil {
-		return header{}, err //nolint:wrapcheck // names the file
+		return header{}, err
 	}
 	return h, syncDir(filepath.Dir(file))
 }
 
 // syncDir makes a rename last.
 func syncDir(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // of the database that the caller names
+	d, err := os.Open(dir)
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	defer d.Close() //nolint:errcheck // only read
-	return d.Sync() //nolint:wrapcheck // names the file
+	return d.Sync()
 }
 
 // discard closes and removes a temporary file; after a rename there is none.

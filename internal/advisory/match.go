@@ -59,13 +59,13 @@ func NewMatcher(db *Database) *Matcher {
 func (m *Matcher) Match(purl string) (Result, error) {
 	p, err := ParsePURL(purl)
 	if err != nil {
-		return Result{Unknown: err.Error()}, nil //nolint:nilerr // told in the result
+		return Result{Unknown: err.Error()}, nil
 	}
 	subject, err := Identify(p)
 	if errors.Is(err, ErrCarrier) {
 		return Result{Carrier: true}, nil
 	} else if err != nil {
-		return Result{Unknown: err.Error()}, nil //nolint:nilerr // told in the result
+		return Result{Unknown: err.Error()}, nil
 	}
 	return m.MatchSubject(subject)
 }

@@ -76,7 +76,7 @@ func (s Severity) String() string {
 	}
 	text := s.Level.String()
 	if s.By != "" && s.By != Rated {
-		text += fmt.Sprintf(" %d.%d (%s)", s.Tenths/10, s.Tenths%10, s.By) //nolint:mnd // tenths
+		text += fmt.Sprintf(" %d.%d (%s)", s.Tenths/10, s.Tenths%10, s.By)
 	}
 	if s.Through != "" {
 		text += " through " + s.Through
@@ -152,7 +152,7 @@ func ownSeverity(r *Record) Severity {
 			if err != nil {
 				continue // unscored is what a vector that cannot be read leaves
 			}
-			tenths := uint8(math.Round(score * 10)) //nolint:mnd // 0 to 100
+			tenths := uint8(math.Round(score * 10))
 			if s.Type > best.By || s.Type == best.By && tenths > best.Tenths {
 				best = Severity{Level: levelOf(tenths, s.Type), Tenths: tenths, By: s.Type}
 			}

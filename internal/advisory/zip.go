@@ -31,7 +31,7 @@ func (b *builder) addZip(ctx context.Context, z feedZip, now time.Time, report *
 	const batch = 256
 	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // the caller's own
+			return err
 		}
 		n := min(batch, len(records))
 		for i, p := range prepareAll(z.ecosystem, records[:n]) {
@@ -148,12 +148,12 @@ func prepareFile(ecosystem string, f *zip.File) prepared {
 func readFile(f *zip.File) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the record is named with it
+		return nil, err
 	}
 	defer r.Close()
 	raw, err := io.ReadAll(io.LimitReader(r, maxRecord+1))
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the record is named with it
+		return nil, err
 	}
 	if len(raw) > maxRecord {
 		return nil, errors.New("larger than it says")

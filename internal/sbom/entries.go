@@ -1,7 +1,7 @@
 package sbom
 
 import (
-	"fmt"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -33,6 +33,24 @@ func (p place) String() string {
 		return p.list
 	}
 	return p.list + "[" + strconv.Itoa(p.index) + "]"
+}
+
+// locatedError says in which entry something is wrong.
+type locatedError struct {
+	at  string
+	err error
+}
+
+func (e *locatedError) Error() string { return e.at + ": " + e.err.Error() }
+
+func (e *locatedError) Unwrap() error { return e.err }
+
+// located adds the place to an error, unless an entry inside that place did.
+func located(at place, err error) error {
+	if inner := new(locatedError); errors.As(err, &inner) {
+		return err
+	}
+	return &locatedError{at.String(), err}
 }
 
 // field reads a string over dst.
@@ -97,7 +115,7 @@ func (p *parser) spdxPackage(index int) error {
 		}
 		return p.skip()
 	}); err != nil {
-		return fmt.Errorf("packages[%d]: %w", index, err)
+		return located(place{"packages", index}, err)
 	}
 	return p.emit(place{"packages", index})
 }
@@ -195,7 +213,7 @@ func (p *parser) component(where place) error {
 		}
 		return p.skip()
 	}); err != nil {
-		return fmt.Errorf("%s: %w", where, err)
+		return located(where, err)
 	}
 	if len(e.purl) == 0 && (string(e.kind) == "file" || string(e.kind) == "operating-system") {
 		return nil

@@ -35,7 +35,7 @@ func newLexer(r io.Reader) *lexer { return &lexer{r: r, buf: make([]byte, lexerB
 func (l *lexer) offset() int64 { return l.base + int64(l.pos) }
 
 func (l *lexer) errorf(format string, args ...any) error {
-	return fmt.Errorf("at byte %d: %w", l.offset(), fmt.Errorf(format, args...)) //nolint:err113 // context for the caller's words
+	return fmt.Errorf("at byte %d: %w", l.offset(), fmt.Errorf(format, args...))
 }
 
 // more reads on after everything in the buffer was used. io.EOF is the end.
@@ -49,7 +49,7 @@ func (l *lexer) more() error {
 			return nil // an error comes again with the next read
 		}
 		if err != nil {
-			return err //nolint:wrapcheck // io.EOF must stay itself
+			return err
 		}
 	}
 	return io.ErrNoProgress

@@ -103,5 +103,5 @@ func (l *limited) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p[:min(int64(len(p)), l.left)])
 	l.left -= int64(n)
-	return n, err //nolint:wrapcheck // a reader in a chain
+	return n, err
 }

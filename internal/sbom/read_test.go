@@ -131,8 +131,8 @@ func TestReadSaysWhatIsWrongAndWhere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, _, err := sbom.ReadAll(strings.NewReader(c.document)); err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("got %v, want an error that says %q", err, c.says)
+			if _, _, err := sbom.ReadAll(strings.NewReader(c.document)); err == nil || !strings.Contains(err.Error(), c.says) || len(err.Error()) > 5000 {
+				t.Errorf("got %.500v, want an error that says %q", err, c.says)
 			}
 		})
 	}

@@ -76,8 +76,8 @@ func (l *lexer) skipString() error {
 
 // skipNested steps over an object or array.
 func (l *lexer) skipNested() error {
-	var closing [maxDepth]byte
-	n := 0
+	var room [64]byte
+	open := room[:0] // the brackets that are expected, innermost last
 	for {
 		for l.pos < l.end {
 			c := l.buf[l.pos]
@@ -88,17 +88,16 @@ func (l *lexer) skipNested() error {
 					return err
 				}
 			case '{', '[':
-				if l.depth+n >= maxDepth {
+				if l.depth+len(open) >= maxDepth {
 					return l.errorf("nested deeper than %d", maxDepth)
 				}
-				closing[n] = c + 2 // '{'+2 == '}', '['+2 == ']'
-				n++
+				open = append(open, c+2) // '{'+2 == '}', '['+2 == ']'
 			case '}', ']':
-				n--
-				if closing[n] != c { //nolint:gosec // a value begins with its bracket, so n was at least 1
-					return l.errorf("expected %q, found %q", closing[n], c) //nolint:gosec // as above
+				last := len(open) - 1
+				if want := open[last]; want != c {
+					return l.errorf("expected %q, found %q", want, c)
 				}
-				if n == 0 {
+				if open = open[:last]; last == 0 {
 					return nil
 				}
 			}

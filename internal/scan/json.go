@@ -125,6 +125,6 @@ func score(s advisory.Severity) *float64 {
 	if s.Level == advisory.Unscored || s.By == advisory.Rated {
 		return nil
 	}
-	score := float64(s.Tenths) / 10 //nolint:mnd // tenths
+	score := float64(s.Tenths) / 10
 	return &score
 }

@@ -100,7 +100,7 @@ func (s *Scanner) Files(ctx context.Context, files []string) ([]Document, error)
 			select {
 			case next <- i:
 			case <-ctx.Done():
-				return ctx.Err() //nolint:wrapcheck // the caller's own
+				return ctx.Err()
 			}
 		}
 		return nil
@@ -114,7 +114,7 @@ func (s *Scanner) Files(ctx context.Context, files []string) ([]Document, error)
 func (s *Scanner) file(ctx context.Context, matcher *advisory.Matcher, name string) (Document, error) {
 	in := io.NopCloser(s.Stdin)
 	if name != "-" {
-		f, err := os.Open(name) //nolint:gosec // the file that the caller names
+		f, err := os.Open(name)
 		if err != nil {
 			return Document{Source: name, Err: err}, nil
 		}
@@ -146,7 +146,7 @@ func Read(ctx context.Context, matcher *advisory.Matcher, source string, in io.R
 	c := collector{matcher: matcher, seen: make(map[string]*hits), things: make(map[thing]*hits)}
 	document, err := sbom.Read(text, func(p release.Package) error {
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // the caller's own
+			return err
 		}
 		return c.add(p)
 	})

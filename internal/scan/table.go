@@ -76,7 +76,7 @@ func summary(d *Document) string {
 	for i := range d.Findings {
 		counts[d.Findings[i].Severity.Level]++
 	}
-	parts := make([]string, 0, 8) //nolint:mnd // levels and what follows
+	parts := make([]string, 0, 8)
 	for level := advisory.Critical; ; level-- {
 		if n := counts[level]; n > 0 || level == advisory.Critical {
 			parts = append(parts, fmt.Sprintf("%d %s", n, level))

@@ -36,7 +36,7 @@ func ParseThreshold(s string) (Threshold, error) {
 		return Threshold{level: advisory.Unscored}, nil
 	case "low", "medium", "high", "critical":
 		level, err := advisory.ParseLevel(s)
-		return Threshold{level: level}, err //nolint:wrapcheck // says it all
+		return Threshold{level: level}, err
 	default:
 		return Threshold{}, fmt.Errorf("severity %q: expected any, low, medium, high, critical or never", s)
 	}

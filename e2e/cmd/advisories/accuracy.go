@@ -55,7 +55,7 @@ func (t *trial) accuracy(ctx context.Context) error {
 func (t *trial) cases() ([]string, error) {
 	raw, err := os.ReadFile(filepath.Join(t.data, "cases.tsv"))
 	if err != nil {
-		return nil, err //nolint:wrapcheck // names the file
+		return nil, err
 	}
 	var names []string
 	for i, line := range strings.Split(strings.TrimSpace(string(raw)), "\n") {
@@ -73,7 +73,7 @@ func (t *trial) cases() ([]string, error) {
 func readTruth(file string) (map[single]bool, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // names the file
+		return nil, err
 	}
 	var entries []struct{ PURL, ID string }
 	if err := json.Unmarshal(raw, &entries); err != nil {

@@ -139,9 +139,9 @@ func (t *trial) workloads() ([]workload, error) {
 	for _, name := range names {
 		switch {
 		case strings.HasPrefix(name, "kubectl"), strings.HasPrefix(name, "gcloud"):
-			loads = append(loads, workload{name, []string{file[name]}, 10, 48}) //nolint:mnd // the promise
+			loads = append(loads, workload{name, []string{file[name]}, 10, 48})
 		case strings.HasPrefix(name, "all-src"):
-			loads = append(loads, workload{name, []string{file[name]}, 10, 96}) //nolint:mnd // the promise
+			loads = append(loads, workload{name, []string{file[name]}, 10, 96})
 		}
 	}
 	if len(images) > 0 {
@@ -150,11 +150,11 @@ func (t *trial) workloads() ([]workload, error) {
 			// Links, so that a hundred documents do not need a hundred places.
 			link := filepath.Join(t.dir, fmt.Sprintf("%03d.spdx.json", i))
 			if err := os.Symlink(images[i%len(images)], link); err != nil {
-				return nil, err //nolint:wrapcheck // names the file
+				return nil, err
 			}
 			hundred = append(hundred, link)
 		}
-		loads = append(loads, workload{"100 images, one process", hundred, 20, 200}) //nolint:mnd // the promise
+		loads = append(loads, workload{"100 images, one process", hundred, 20, 200})
 	}
 	return loads, nil
 }
@@ -164,7 +164,7 @@ func (t *trial) workloads() ([]workload, error) {
 func (t *trial) unpack(name string) (path string, err error) {
 	in, err := os.Open(filepath.Join(t.data, "sboms", name+".json.zst"))
 	if err != nil {
-		return "", err //nolint:wrapcheck // names the file
+		return "", err
 	}
 	defer in.Close() //nolint:errcheck // only read
 	decoder, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
@@ -175,7 +175,7 @@ func (t *trial) unpack(name string) (path string, err error) {
 	path = filepath.Join(t.dir, name+".json")
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return "", err //nolint:wrapcheck // names the file
+		return "", err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	if _, err := io.Copy(out, decoder); err != nil {
@@ -198,7 +198,7 @@ func (t *trial) peerMedian(ctx context.Context, peer string, files []string) (re
 func (t *trial) peerDatabase() error {
 	root := filepath.Join(t.dir, "osv-scanner")
 	if err := os.Setenv("OSV_SCALIBR_LOCAL_DB_CACHE_DIRECTORY", root); err != nil {
-		return err //nolint:wrapcheck // names the variable
+		return err
 	}
 	others := []string{
 		"Alpaquita", "Android", "BellSoft Hardened Containers", "Bioconductor", "Chainguard", "ConanCenter", "Docker Hardened Images", "GitHub Actions",
@@ -206,15 +206,15 @@ func (t *trial) peerDatabase() error {
 	}
 	found, err := filepath.Glob(filepath.Join(t.data, "osv", "*", "all.zip"))
 	if err != nil {
-		return err //nolint:wrapcheck // the pattern is a constant
+		return err
 	}
 	for _, file := range found {
 		dir := filepath.Join(root, "osv-scalibr", filepath.Base(filepath.Dir(file)))
 		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return err //nolint:wrapcheck // names the folder
+			return err
 		}
 		if err := os.Symlink(file, filepath.Join(dir, "all.zip")); err != nil {
-			return err //nolint:wrapcheck // names the file
+			return err
 		}
 	}
 	for _, name := range others {
@@ -227,14 +227,14 @@ func (t *trial) peerDatabase() error {
 
 func emptyZip(dir string) (err error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return err //nolint:wrapcheck // names the folder
+		return err
 	}
 	f, err := os.OpenFile(filepath.Join(dir, "all.zip"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil
 	} else if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return zip.NewWriter(f).Close() //nolint:wrapcheck // of the file
+	return zip.NewWriter(f).Close()
 }

@@ -38,7 +38,7 @@ type trial struct {
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	steps := map[string]func(*trial, context.Context) error{"accuracy": (*trial).accuracy, "bench": (*trial).bench}
-	if len(args) != 3 || steps[args[0]] == nil { //nolint:mnd // see the usage
+	if len(args) != 3 || steps[args[0]] == nil {
 		return errors.New("usage: advisories accuracy|bench TALLYMAN DATA")
 	}
 	t := &trial{tallyman: args[1], data: args[2], out: out}
@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return nil
 	}
 	if t.dir, err = os.MkdirTemp("", "tallyman-advisories-*"); err != nil {
-		return err //nolint:wrapcheck // names the folder
+		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(t.dir)) }()
 	t.db = filepath.Join(t.dir, "advisories.db")
