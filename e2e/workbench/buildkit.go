@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -41,9 +42,23 @@ func (b *Bench) BuildKit(ctx context.Context) error {
 	return b.buildkitd(ctx)
 }
 
+// path is PATH without the stand-in for docker, which `make` may have put first.
+func (b *Bench) path() []string {
+	return slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool {
+		return strings.HasSuffix(filepath.ToSlash(dir), "/build/shim")
+	})
+}
+
 // docker prepares a command of the Docker client, for the bench's daemon.
 func (b *Bench) docker(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "docker", args...)
+	client := "docker"
+	for _, dir := range b.path() {
+		if found, err := exec.LookPath(filepath.Join(dir, "docker")); err == nil {
+			client = found
+			break
+		}
+	}
+	cmd := exec.CommandContext(ctx, client, args...)
 	cmd.Env = append(os.Environ(), b.env...)
 	return cmd
 }
@@ -99,7 +114,7 @@ func (b *Bench) buildkitd(ctx context.Context) error {
 	if err := b.awaitBuildkit(ctx, socket, ended); err != nil {
 		return fmt.Errorf("%w; its log is %s", err, log.Name())
 	}
-	path := []string{b.Tools.Dir, os.Getenv("PATH")}
+	path := append([]string{b.Tools.Dir}, b.path()...)
 	if !b.dockerWorks(ctx) {
 		// There may still be a `docker` that cannot build: the stand-in goes first.
 		path = append([]string{filepath.Join(b.repository, "build", "shim")}, path...)
