@@ -101,17 +101,8 @@ func prepare(ecosystem string, raw []byte, crc uint32) prepared {
 		id: record.ID, newest: record.Newest(), published: record.Published.Time, aliases: record.Aliases, upstream: record.Upstream,
 		summary: cut(record.Summary), severity: ownSeverity(&record), crc: crc, withdrawn: record.IsWithdrawn(),
 	}}
-	if p.draft.withdrawn {
-		return p
-	}
-	for i := range record.Affected {
-		a := &record.Affected[i]
-		if a.Package.Name == "" || family(a.Package.Ecosystem) != ecosystem {
-			continue // GIT ranges of a repository are not of a package
-		}
-		if data := encodeAffected(a); data != nil {
-			p.entries = append(p.entries, preparedEntry{a.Package.Ecosystem, foldName(family(a.Package.Ecosystem), a.Package.Name), data})
-		}
+	for _, e := range record.Entries(ecosystem) {
+		p.entries = append(p.entries, preparedEntry{e.Ecosystem, e.Name, e.Data})
 	}
 	return p
 }

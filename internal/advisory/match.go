@@ -2,9 +2,6 @@ package advisory
 
 import (
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 )
 
@@ -44,14 +41,13 @@ type Result struct {
 // and must be used by one goroutine at a time.
 type Matcher struct {
 	db         *Database
-	versions   map[string]map[string]*version // by family and text
+	evaluator  *Evaluator
 	advisories map[uint64]Advisory
-	events     []event // used again for each range
 }
 
 // NewMatcher returns a matcher for a database, which must stay open.
 func NewMatcher(db *Database) *Matcher {
-	return &Matcher{db: db, versions: make(map[string]map[string]*version), advisories: make(map[uint64]Advisory)}
+	return &Matcher{db: db, evaluator: NewEvaluator(), advisories: make(map[uint64]Advisory)}
 }
 
 // Match looks a purl up. The error is of the database, not of the purl: what
@@ -75,24 +71,17 @@ func (m *Matcher) MatchSubject(s Subject) (Result, error) {
 	r := Result{Subject: s}
 	ecosystems := m.ecosystems(s)
 	if len(ecosystems) == 0 {
-		name := s.Ecosystem
-		if name == "" {
-			name = s.Family + " for this release"
-		}
-		r.Unknown = "the database has no advisories of " + name
+		r.Unknown = uncovered(s)
 		return r, nil
 	}
-	e := evaluation{matcher: m, subject: &r.Subject, version: newVersion(s.Family, s.Version), known: m.versionsOf(s.Family)}
-	if r.Subject.Doubt == "" && s.Version != "" && semverLike[s.Family] && !strings.ContainsAny(s.Version[:min(2, len(s.Version))], "0123456789") {
-		r.Subject.Doubt = fmt.Sprintf("%q is no version number; it counts as older than every release", shorten(s.Version))
-	}
+	e := m.evaluator.begin(&r.Subject, m.advisory)
 	for _, number := range ecosystems {
 		c, n, err := m.db.affected(number, s.Name)
 		if err != nil {
 			return Result{}, err
 		}
 		if n > 0 && s.Version == "" {
-			r.Unknown = fmt.Sprintf("no version is given, and %d advisories name the package", n)
+			r.Unknown = versionless(n)
 			return r, nil
 		}
 		for range n {
@@ -105,8 +94,7 @@ func (m *Matcher) MatchSubject(s Subject) (Result, error) {
 			return Result{}, badDatabase("its packages are damaged")
 		}
 	}
-	r.Matches, r.Unknown = e.matches, e.unknown
-	slices.SortFunc(r.Matches, func(a, b Match) int { return strings.Compare(a.Advisory.ID, b.Advisory.ID) })
+	r.Matches, r.Unknown = e.result()
 	return r, nil
 }
 
@@ -131,15 +119,6 @@ func (m *Matcher) ecosystems(s Subject) []uint32 {
 	return numbers
 }
 
-func (m *Matcher) versionsOf(family string) map[string]*version {
-	known := m.versions[family]
-	if known == nil {
-		known = make(map[string]*version)
-		m.versions[family] = known
-	}
-	return known
-}
-
 func (m *Matcher) advisory(number uint64) (Advisory, error) {
 	if a, ok := m.advisories[number]; ok {
 		return a, nil
@@ -149,145 +128,4 @@ func (m *Matcher) advisory(number uint64) (Advisory, error) {
 		m.advisories[number] = a
 	}
 	return a, err
-}
-
-// evaluation is one subject on its way through its advisories.
-type evaluation struct {
-	matcher *Matcher
-	subject *Subject
-	version *version
-	known   map[string]*version
-	matches []Match
-	numbers []uint64 // of the advisories of matches
-	unknown string
-}
-
-// entry evaluates one affected package of a record.
-func (e *evaluation) entry(number uint64, data []byte, ecosystem string) error {
-	c := cursor{b: data}
-	match := Match{Ecosystem: ecosystem}
-	matched := false
-	var ends []string // fixes of any range, for a version that is only listed
-	for range c.count() {
-		s := e.span(&c)
-		h, on, err := walk(s.events, e.version)
-		switch {
-		case err != nil:
-			if err := e.cannotTell(number, err); err != nil {
-				return err
-			}
-		case on:
-			matched = true
-			match.Fixed = appendFix(match.Fixed, h.until)
-			if match.Why == "" {
-				match.Why = e.explain(s, h, ecosystem)
-			}
-		default:
-			ends = e.fixesAbove(ends, s)
-		}
-	}
-	if !matched {
-		for range c.count() {
-			if string(c.bytes()) == e.subject.Version {
-				matched = true
-				match.Fixed = ends
-				match.Why = fmt.Sprintf("%s %s is one of the versions that it lists for %s", e.subject.Name, e.subject.Version, ecosystem)
-				break
-			}
-		}
-	}
-	if c.damaged {
-		return badDatabase("its packages are damaged")
-	}
-	if !matched {
-		return nil
-	}
-	return e.add(number, match)
-}
-
-// span reads a range. Its events are valid until the next one is read.
-func (e *evaluation) span(c *cursor) span {
-	s := span{kind: "SEMVER"}
-	if c.byte() != 0 {
-		s.kind = "ECOSYSTEM"
-	}
-	events := e.matcher.events[:0]
-	for range c.count() {
-		kind := eventKind(c.byte()) & 3
-		text := c.bytes()
-		if len(text) == 0 {
-			events = append(events, event{kind, nil})
-			continue
-		}
-		v, ok := e.known[string(text)]
-		if !ok {
-			v = newVersion(e.subject.Family, string(text))
-			e.known[v.text] = v
-		}
-		events = append(events, event{kind, v})
-	}
-	e.matcher.events, s.events = events, events
-	return s
-}
-
-func appendFix(fixes []string, until *event) []string {
-	if until != nil && until.kind == fixed && !slices.Contains(fixes, until.version()) {
-		return append(fixes, until.version())
-	}
-	return fixes
-}
-
-func (e *evaluation) fixesAbove(fixes []string, s span) []string {
-	for i := range s.events {
-		if ev := &s.events[i]; ev.kind == fixed && ev.at != nil {
-			if c, err := e.version.compare(ev.at); err == nil && c < 0 {
-				return appendFix(fixes, ev)
-			}
-		}
-	}
-	return fixes
-}
-
-func (e *evaluation) explain(s span, h hit, ecosystem string) string {
-	comparison := fmt.Sprintf("%s (introduced) <= %s", h.from.version(), e.subject.Version)
-	switch {
-	case h.until == nil:
-		comparison += ", and no fix is known"
-	case h.until.kind == fixed:
-		comparison += " < " + h.until.version() + " (fixed)"
-	default:
-		comparison += " <= " + h.until.version() + " (last affected)"
-	}
-	return fmt.Sprintf("%s %s is in the %s range of %s [%s]: %s", e.subject.Name, e.subject.Version, s.kind, ecosystem, s, comparison)
-}
-
-func (e *evaluation) cannotTell(number uint64, cause error) error {
-	a, err := e.matcher.advisory(number)
-	if err != nil {
-		return err
-	}
-	if e.unknown == "" {
-		e.unknown = fmt.Sprintf("%s: %v", a.ID, cause)
-	}
-	return nil
-}
-
-// add records a match, once for each advisory: a record may list a package several
-// times.
-func (e *evaluation) add(number uint64, match Match) error {
-	if i := slices.Index(e.numbers, number); i >= 0 {
-		for _, fix := range match.Fixed {
-			if !slices.Contains(e.matches[i].Fixed, fix) {
-				e.matches[i].Fixed = append(e.matches[i].Fixed, fix)
-			}
-		}
-		return nil
-	}
-	var err error
-	if match.Advisory, err = e.matcher.advisory(number); err != nil {
-		return err
-	}
-	e.numbers = append(e.numbers, number)
-	e.matches = append(e.matches, match)
-	return nil
 }
