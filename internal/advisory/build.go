@@ -99,19 +99,20 @@ func prepare(ecosystem string, raw []byte, crc uint32) prepared {
 	}
 	p := prepared{draft: draft{
 		id: record.ID, newest: record.Newest(), published: record.Published.Time, aliases: record.Aliases, upstream: record.Upstream,
-		summary: cut(record.Summary), severity: ownSeverity(&record), crc: crc, withdrawn: record.IsWithdrawn(),
+		summary: record.ShortSummary(), severity: record.OwnSeverity(), crc: crc, withdrawn: record.IsWithdrawn(),
 	}}
+	if p.draft.withdrawn {
+		return p
+	}
 	for _, e := range record.Entries(ecosystem) {
 		p.entries = append(p.entries, preparedEntry{e.Ecosystem, e.Name, e.Data})
 	}
 	return p
 }
 
-func cut(s string) string {
-	if len(s) > maxSummary {
-		s = s[:maxSummary]
-	}
-	return strings.ToValidUTF8(s, "")
+// ShortSummary is the summary, cut to a few lines.
+func (r *Record) ShortSummary() string {
+	return strings.ToValidUTF8(r.Summary[:min(len(r.Summary), maxSummary)], "")
 }
 
 // encodeAffected returns nil when nothing could ever match.
@@ -226,7 +227,7 @@ func (b *builder) scoreThroughAliases() {
 			continue
 		}
 		for _, id := range append([]string{d.id}, d.aliases...) {
-			if known, ok := best[id]; !ok || d.severity.worse(known.severity) {
+			if known, ok := best[id]; !ok || d.severity.Worse(known.severity) {
 				best[id] = source{d.severity, d.id}
 			}
 		}
@@ -238,7 +239,7 @@ func (b *builder) scoreThroughAliases() {
 		}
 		for _, ids := range [][]string{append([]string{d.id}, d.aliases...), d.upstream} {
 			for _, id := range ids {
-				if s, ok := best[id]; ok && (d.severity.By == "" || s.severity.worse(d.severity)) {
+				if s, ok := best[id]; ok && (d.severity.By == "" || s.severity.Worse(d.severity)) {
 					d.severity = s.severity
 					d.severity.Through = s.id
 				}

@@ -144,7 +144,7 @@ func rpmSubject(p PURL, id, release string) (Subject, error) {
 	case "rocky", "rockylinux":
 		s.Family, s.Ecosystem = "Rocky Linux", "Rocky Linux:"+major
 	case "rhel", "redhat":
-		s.Family = "Red Hat"
+		s.Family, s.products = "Red Hat", "Red Hat "+major
 		s.In = func(e string) bool { return redHatProduct(e, major) }
 	case "sles", "sled", "suse", "opensuse", "opensuse-leap", "opensuse-tumbleweed":
 		return suseSubject(p, s, id, major, minor)
@@ -184,7 +184,7 @@ func suseSubject(p PURL, s Subject, id, major, minor string) (Subject, error) {
 		if minor != "" && minor != "0" {
 			release += " SP" + minor
 		}
-		s.Family = "SUSE"
+		s.Family, s.products = "SUSE", "SUSE"+release
 		s.In = func(e string) bool {
 			return strings.HasPrefix(e, "SUSE:Linux Enterprise ") && strings.HasSuffix(e, release)
 		}

@@ -20,11 +20,9 @@ type Entry struct {
 const EntryFormat = format
 
 // Entries returns what a record that an ecosystem's feed publishes says of packages
-// of that ecosystem: a feed speaks for its own. A withdrawn record says nothing.
+// of that ecosystem: a feed speaks for its own. It is to be ignored from when the
+// record is withdrawn.
 func (r *Record) Entries(feed string) []Entry {
-	if r.IsWithdrawn() {
-		return nil
-	}
 	var entries []Entry
 	for i := range r.Affected {
 		a := &r.Affected[i]
@@ -142,4 +140,3 @@ func (v *Evaluator) begin(s *Subject, advisory func(uint64) (Advisory, error)) *
 	}
 	return &evaluation{evaluator: v, advisory: advisory, subject: s, version: newVersion(s.Family, s.Version), known: known}
 }
-

@@ -15,8 +15,8 @@ type evaluation struct {
 	version  *version
 	known    map[string]*version
 	matches  []Match
-	numbers []uint64 // of the advisories of matches
-	unknown string
+	numbers  []uint64 // of the advisories of matches
+	unknown  string
 }
 
 // entry evaluates one affected package of a record.

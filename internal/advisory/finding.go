@@ -86,7 +86,7 @@ func merge(s Subject, group []Match) Finding {
 		if f.ID == "" || rank(a.ID) < rank(f.ID) {
 			f.ID, f.Summary, f.Ecosystem = a.ID, a.Summary, m.Ecosystem
 		}
-		if i == 0 || a.Severity.worse(f.Severity) {
+		if i == 0 || a.Severity.Worse(f.Severity) {
 			f.Severity = a.Severity
 		}
 		for _, fix := range m.Fixed {

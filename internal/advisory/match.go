@@ -1,9 +1,6 @@
 package advisory
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 // Advisory is what a finding tells of an advisory.
 type Advisory struct {
@@ -53,15 +50,9 @@ func NewMatcher(db *Database) *Matcher {
 // Match looks a purl up. The error is of the database, not of the purl: what
 // cannot be said of a purl is in Result.Unknown.
 func (m *Matcher) Match(purl string) (Result, error) {
-	p, err := ParsePURL(purl)
-	if err != nil {
-		return Result{Unknown: err.Error()}, nil
-	}
-	subject, err := Identify(p)
-	if errors.Is(err, ErrCarrier) {
-		return Result{Carrier: true}, nil
-	} else if err != nil {
-		return Result{Unknown: err.Error()}, nil
+	subject, carrier, gap := IdentifyPURL(purl)
+	if carrier || gap != "" {
+		return Result{Carrier: carrier, Unknown: gap}, nil
 	}
 	return m.MatchSubject(subject)
 }

@@ -3,6 +3,7 @@ package advisory
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	gocvss20 "github.com/pandatix/go-cvss/20"
@@ -84,6 +85,36 @@ func (s Severity) String() string {
 	return text
 }
 
+// Encode writes the severity as text that [ParseSeverity] reads, such as
+// "critical 98 CVSS_V3 GHSA-…"; it is shorter than JSON.
+func (s Severity) Encode() string {
+	text := fmt.Sprintf("%s %d", s.Level, s.Tenths)
+	if s.By != "" {
+		text += " " + s.By
+		if s.Through != "" {
+			text += " " + s.Through
+		}
+	}
+	return text
+}
+
+// ParseSeverity reads what [Severity.Encode] wrote.
+func ParseSeverity(text string) (Severity, error) {
+	word, rest, _ := strings.Cut(text, " ")
+	tenths, rest, _ := strings.Cut(rest, " ")
+	level, err := ParseLevel(word)
+	if err != nil {
+		return Severity{}, err
+	}
+	n, err := strconv.ParseUint(tenths, 10, 8)
+	if err != nil {
+		return Severity{}, fmt.Errorf("severity %q: expected tenths from 0 to 100 after the level", shorten(text))
+	}
+	s := Severity{Level: level, Tenths: uint8(n)}
+	s.By, s.Through, _ = strings.Cut(rest, " ")
+	return s, nil
+}
+
 // Rated is what Severity.By says where a database gave a word and no vector.
 const Rated = "rated"
 
@@ -137,9 +168,9 @@ func levelOf(tenths uint8, kind string) Level {
 	}
 }
 
-// ownSeverity is the severity that the record itself states: by its newest kind of
+// OwnSeverity is the severity that the record itself states: by its newest kind of
 // vector, or else by the database's word.
-func ownSeverity(r *Record) Severity {
+func (r *Record) OwnSeverity() Severity {
 	var best Severity
 	consider := func(scores []Score) {
 		for _, s := range scores {
@@ -170,7 +201,7 @@ func ownSeverity(r *Record) Severity {
 	return best
 }
 
-// worse reports whether s is a worse severity than t.
-func (s Severity) worse(t Severity) bool {
+// Worse reports whether s is a worse severity than t.
+func (s Severity) Worse(t Severity) bool {
 	return s.Level > t.Level || s.Level == t.Level && s.Tenths > t.Tenths
 }

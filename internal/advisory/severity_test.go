@@ -53,7 +53,7 @@ func TestOwnSeverity(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := ownSeverity(&record).String(); got != c.want {
+		if got := record.OwnSeverity().String(); got != c.want {
 			t.Errorf("%s: got %s, want %s", name, got, c.want)
 		}
 	}

@@ -21,6 +21,8 @@ type Subject struct {
 	// In reports whether an ecosystem of the family is meant. Nil where Ecosystem
 	// says it.
 	In func(ecosystem string) bool
+	// products names what In stands for.
+	products string
 	// Name is the one that advisories use: the source package of Debian and Alpine.
 	Name    string
 	Version string
@@ -38,6 +40,32 @@ var (
 	// ErrNoRelease: the purl does not say which release of a distribution it is from.
 	ErrNoRelease = errors.New("its distribution release is not given (distro qualifier)")
 )
+
+// Release names the ecosystem with its release: subjects of equal ones are named by
+// the same advisories.
+func (s Subject) Release() string {
+	if s.In != nil {
+		return s.products
+	}
+	return s.Ecosystem
+}
+
+// IdentifyPURL is [Identify] for a purl that is not taken apart. It returns why no
+// advisory can speak of it, or that it is a carrier, of which none has to.
+func IdentifyPURL(purl string) (s Subject, carrier bool, gap string) {
+	p, err := ParsePURL(purl)
+	if err == nil {
+		s, err = Identify(p)
+	}
+	switch {
+	case errors.Is(err, ErrCarrier):
+		return Subject{}, true, ""
+	case err != nil:
+		return Subject{}, false, err.Error()
+	default:
+		return s, false, ""
+	}
+}
 
 // Identify maps a purl to the package that advisories speak of. A subject without
 // a version is no error; nothing can be compared with it.
@@ -125,7 +153,7 @@ func composerSubject(p PURL) Subject {
 	repository := strings.TrimSuffix(p.Qualifiers["repository_url"], "/")
 	switch {
 	case strings.HasPrefix(s.Name, "drupal/"):
-		s.Ecosystem = ""
+		s.Ecosystem, s.products = "", drupal
 		s.In = func(e string) bool { return e == packagist || e == drupal }
 	case repository != "" && !strings.Contains(repository, "packagist.org"):
 		s.Ecosystem = packagist + ":" + repository

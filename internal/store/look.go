@@ -14,7 +14,7 @@ import (
 // Watch records which repositories are looked at, and how often. Those that are
 // not listed keep what is known of them and are no longer watched.
 func (s *Store) Watch(ctx context.Context, repositories []string, every time.Duration) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE repository SET watched = FALSE WHERE watched`); err != nil {
 			return fmt.Errorf("unwatch all repositories: %w", err)
 		}
@@ -48,7 +48,7 @@ func (s *Store) Images(ctx context.Context, repository string) ([]release.Digest
 // tell that a tag is gone; any other adds to what is known and takes nothing away.
 func (s *Store) RecordLook(ctx context.Context, look release.Look, seen release.Sighting) ([]release.Move, error) {
 	var moves []release.Move
-	err := s.change(ctx, func(tx *sql.Tx) error {
+	err := s.change(ctx, func(tx *transaction) error {
 		r := &recorder{tx: tx, look: look}
 		// First, because it locks the row: two looks at one repository follow each
 		// other on PostgreSQL too.
@@ -74,7 +74,7 @@ func (s *Store) RecordLook(ctx context.Context, look release.Look, seen release.
 
 // recorder writes one look within one transaction.
 type recorder struct {
-	tx    *sql.Tx
+	tx    *transaction
 	look  release.Look
 	moves []release.Move
 }

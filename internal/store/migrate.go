@@ -71,7 +71,9 @@ func versions() ([]version, error) {
 type migration struct {
 	direction rivermigrate.Direction
 	versions  []version
-	now       int64
+	// words are what an engine puts for the {{words}} of a step.
+	words *strings.Replacer
+	now   int64
 }
 
 // run does our steps and River's in an order that down reverses.
@@ -116,7 +118,7 @@ func (m migration) up(ctx context.Context, tx *sql.Tx, have int) error {
 		if v.number <= have {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, v.up); err != nil {
+		if _, err := tx.ExecContext(ctx, m.words.Replace(v.up)); err != nil {
 			return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
 		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO tallyman_migration (version, applied_at) VALUES ($1, $2)`, v.number, m.now); err != nil {
@@ -131,7 +133,7 @@ func (m migration) down(ctx context.Context, tx *sql.Tx, have int) error {
 		if v.number > have {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, v.down); err != nil {
+		if _, err := tx.ExecContext(ctx, m.words.Replace(v.down)); err != nil {
 			return fmt.Errorf("migrate the schema down from version %d: %w", v.number, err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // parts all belong to one moment.
 func (s *Store) Overview(ctx context.Context) ([]release.Component, error) {
 	var components []release.Component
-	err := s.view(ctx, func(tx *sql.Tx) (err error) {
+	err := s.view(ctx, func(tx *transaction) (err error) {
 		components, err = collect(ctx, tx, scanComponent, `
 			SELECT name, watched, look_every, look_at, look_outcome, look_cause, look_reason, complete_at
 			FROM repository ORDER BY watched DESC, name`)
@@ -67,7 +67,7 @@ func (s *Store) Tags(ctx context.Context, repository string) ([]release.Tag, err
 // returns one whose tag is gone as well.
 func (s *Store) Release(ctx context.Context, repository, version string) (release.Release, bool, error) {
 	var found *release.Release
-	err := s.view(ctx, func(tx *sql.Tx) (err error) {
+	err := s.view(ctx, func(tx *transaction) (err error) {
 		found, err = readRelease(ctx, tx, repository, version)
 		return err
 	})
@@ -103,7 +103,7 @@ func scanComponent(rows *sql.Rows) (release.Component, error) {
 
 // standingVersions returns the version tags that stand, by repository. They are
 // put in order in Go: no database knows how to compare semantic versions.
-func standingVersions(ctx context.Context, tx *sql.Tx) (map[string][]string, error) {
+func standingVersions(ctx context.Context, tx *transaction) (map[string][]string, error) {
 	type row struct{ repository, version string }
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.repository, &r.version)
@@ -119,7 +119,7 @@ func standingVersions(ctx context.Context, tx *sql.Tx) (map[string][]string, err
 	return versions, nil
 }
 
-func readRelease(ctx context.Context, tx *sql.Tx, repository, version string) (*release.Release, error) {
+func readRelease(ctx context.Context, tx *transaction, repository, version string) (*release.Release, error) {
 	r := release.Release{Version: version, Image: release.Image{Repository: repository}}
 	var (
 		first          int64

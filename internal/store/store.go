@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -39,6 +41,9 @@ type engine interface {
 	// riverVersions returns the newest version of River's schema that the
 	// database has and that this program knows.
 	riverVersions(ctx context.Context) (have, know int, err error)
+	// lockMatching makes the transaction wait for those that it may not match beside.
+	lockMatching(ctx context.Context, tx *transaction, as matching) error
+	wrap(tx *sql.Tx) *transaction
 	// snapshot are the options of a transaction whose reads agree with each other.
 	snapshot() *sql.TxOptions
 	close() error
@@ -124,13 +129,67 @@ func (s *Store) Postgres() (*pgxpool.Pool, bool) {
 }
 
 // change runs f in a transaction that may write, and commits when f returns nil.
-func (s *Store) change(ctx context.Context, f func(tx *sql.Tx) error) error {
-	return within(ctx, s.write, nil, f)
+func (s *Store) change(ctx context.Context, f func(tx *transaction) error) error {
+	return within(ctx, s.write, nil, func(tx *sql.Tx) error { return f(s.engine.wrap(tx)) })
 }
 
 // view runs f in a transaction whose reads all see the same moment.
-func (s *Store) view(ctx context.Context, f func(tx *sql.Tx) error) error {
-	return within(ctx, s.read, s.engine.snapshot(), f)
+func (s *Store) view(ctx context.Context, f func(tx *transaction) error) error {
+	return within(ctx, s.read, s.engine.snapshot(), func(tx *sql.Tx) error { return f(s.engine.wrap(tx)) })
+}
+
+// transaction takes statements as PostgreSQL has them. To SQLite, $1 is a name, and the
+// driver looks up every name among all others: with hundreds of parameters that takes
+// longer than the statement. There they become ?, which has none.
+type transaction struct {
+	*sql.Tx
+	nameless bool
+}
+
+func (t *transaction) text(query string) string {
+	if t.nameless {
+		return withoutNames(query)
+	}
+	return query
+}
+
+// withoutNames turns $1, $2 and so on into ? where each occurs once and in order.
+// Another query it returns as it is.
+func withoutNames(query string) string {
+	var b strings.Builder
+	b.Grow(len(query))
+	rest := query
+	for next := 1; ; next++ {
+		before, after, found := strings.Cut(rest, "$")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		digits := 0
+		for digits < len(after) && after[digits] >= '0' && after[digits] <= '9' {
+			digits++
+		}
+		if number, err := strconv.Atoi(after[:digits]); err != nil || number != next {
+			return query
+		}
+		b.WriteByte('?')
+		rest = after[digits:]
+	}
+}
+
+// ExecContext is that of [sql.Tx].
+func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return t.Tx.ExecContext(ctx, t.text(query), args...)
+}
+
+// QueryContext is that of [sql.Tx].
+func (t *transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.Tx.QueryContext(ctx, t.text(query), args...)
+}
+
+// QueryRowContext is that of [sql.Tx].
+func (t *transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.Tx.QueryRowContext(ctx, t.text(query), args...)
 }
 
 func within(ctx context.Context, db *sql.DB, opts *sql.TxOptions, f func(tx *sql.Tx) error) error {

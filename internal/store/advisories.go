@@ -1,0 +1,327 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+// Feed is what is known of the advisories of an ecosystem.
+type Feed struct {
+	Ecosystem string
+	Source    string
+	// State is what the next fetch has to know; only who fetches understands it.
+	State   string
+	Records int
+	// Newest is when a record last changed, by its own word. Zero when none says.
+	Newest time.Time
+	// SyncedAt is when a fetch last ended well, TriedAt when one last ended.
+	SyncedAt time.Time
+	TriedAt  time.Time
+	// Reason is why the latest fetch did not end well. Empty when it did.
+	Reason string
+}
+
+// Published is a record of a feed.
+type Published struct {
+	Raw    []byte
+	Record advisory.Record
+}
+
+// Applied counts what a change to advisories did.
+type Applied struct {
+	// Changed counts the advisories that are new, or not as they were.
+	Changed int
+	// Packages counts those whose findings changed, Images those that ship them.
+	Packages int
+	Images   int
+	// Wave is what it set off; 0 when it touched no image.
+	Wave int64
+}
+
+// ApplyAdvisories takes in records that a feed publishes, and matches the packages
+// that they name, or named before, anew. Records that are as they were are passed
+// over. What it touches joins the open wave of the feed, which [Ledger.FinishSync]
+// closes. All of it happens, or nothing.
+func (l *Ledger) ApplyAdvisories(ctx context.Context, ecosystem string, records []Published) (Applied, error) {
+	var applied Applied
+	err := l.s.change(ctx, func(tx *transaction) (err error) {
+		applied, err = l.applyAdvisories(ctx, tx, ecosystem, records)
+		return err
+	})
+	if err != nil {
+		return Applied{}, fmt.Errorf("apply advisories of %s: %w", ecosystem, err)
+	}
+	return applied, nil
+}
+
+// Changes are records of a feed, and what to remember of the feed once they are in.
+type Changes struct {
+	Records []Published
+	Feed    Feed
+}
+
+// Sync is [Ledger.ApplyAdvisories] and [Ledger.FinishSync] in one.
+func (l *Ledger) Sync(ctx context.Context, changes Changes) (Applied, error) {
+	var applied Applied
+	err := l.s.change(ctx, func(tx *transaction) (err error) {
+		if applied, err = l.applyAdvisories(ctx, tx, changes.Feed.Ecosystem, changes.Records); err != nil {
+			return err
+		}
+		return l.finishSync(ctx, tx, changes.Feed)
+	})
+	if err != nil {
+		return Applied{}, fmt.Errorf("apply advisories of %s: %w", changes.Feed.Ecosystem, err)
+	}
+	return applied, nil
+}
+
+// FinishSync remembers how a fetch ended and has what it touched judged.
+func (l *Ledger) FinishSync(ctx context.Context, feed Feed) error {
+	err := l.s.change(ctx, func(tx *transaction) error { return l.finishSync(ctx, tx, feed) })
+	if err != nil {
+		return fmt.Errorf("finish sync of %s: %w", feed.Ecosystem, err)
+	}
+	return nil
+}
+
+func (l *Ledger) finishSync(ctx context.Context, tx *transaction, feed Feed) error {
+	if _, err := tx.ExecContext(ctx, `
+		INSERT INTO feed (ecosystem, source, state, records, newest, synced_at, tried_at, reason)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (ecosystem) DO UPDATE SET source = excluded.source, state = excluded.state, records = excluded.records,
+			newest = coalesce(excluded.newest, feed.newest), synced_at = coalesce(excluded.synced_at, feed.synced_at),
+			tried_at = excluded.tried_at, reason = excluded.reason`,
+		feed.Ecosystem, feed.Source, feed.State, feed.Records, nullMicros(feed.Newest), nullMicros(feed.SyncedAt),
+		micros(feed.TriedAt), feed.Reason); err != nil {
+		return fmt.Errorf("store the feed: %w", err)
+	}
+	return l.sealWave(ctx, tx, release.WaveAdvisories, feed.Ecosystem)
+}
+
+// Feeds returns what is known of all feeds, by ecosystem.
+func (s *Store) Feeds(ctx context.Context) ([]Feed, error) {
+	feeds, err := collect(ctx, s.read, func(rows *sql.Rows) (f Feed, err error) {
+		var newest, synced sql.NullInt64
+		var tried int64
+		err = rows.Scan(&f.Ecosystem, &f.Source, &f.State, &f.Records, &newest, &synced, &tried, &f.Reason)
+		f.Newest, f.SyncedAt, f.TriedAt = fromNullMicros(newest), fromNullMicros(synced), fromMicros(tried)
+		return f, err
+	}, `SELECT ecosystem, source, state, records, newest, synced_at, tried_at, reason FROM feed ORDER BY ecosystem`)
+	if err != nil {
+		return nil, fmt.Errorf("read feeds: %w", err)
+	}
+	return feeds, nil
+}
+
+// stored is an advisory as the store has it.
+type stored struct {
+	key    int64
+	digest string
+	// shown is its severity and its aliases, as stored.
+	shown [2]string
+}
+
+// application is one call of applyAdvisories.
+type application struct {
+	l         *Ledger
+	tx        *transaction
+	ecosystem string
+	at        int64
+	known     map[string]stored
+	// changed has the keys of advisories that are new or not as they were, and what they
+	// showed before. subjects are what they name or named.
+	changed  map[int64]stored
+	subjects map[named]bool
+	// around has advisories whose severity may hang on a changed one, rated those that
+	// show another severity or other aliases than before.
+	around, rated map[int64]bool
+}
+
+func (l *Ledger) applyAdvisories(ctx context.Context, tx *transaction, ecosystem string, records []Published) (Applied, error) {
+	if err := l.s.engine.lockMatching(ctx, tx, matchingAdvisories); err != nil {
+		return Applied{}, err
+	}
+	a := &application{
+		l: l, tx: tx, ecosystem: ecosystem, at: micros(l.s.now()),
+		changed: make(map[int64]stored), subjects: make(map[named]bool),
+		around: make(map[int64]bool), rated: make(map[int64]bool),
+	}
+	for chunk := range slices.Chunk(records, batch) {
+		if err := a.store(ctx, chunk); err != nil {
+			return Applied{}, err
+		}
+	}
+	applied := Applied{Changed: len(a.changed)}
+	if len(a.changed) == 0 {
+		return applied, nil
+	}
+	if err := a.rate(ctx); err != nil {
+		return Applied{}, fmt.Errorf("rate: %w", err)
+	}
+	touched, err := a.match(ctx)
+	if err != nil {
+		return Applied{}, fmt.Errorf("match: %w", err)
+	}
+	applied.Packages = len(touched)
+	applied.Wave, applied.Images, err = l.touch(ctx, tx, ecosystem, touched, a.at)
+	return applied, err
+}
+
+func digestOf(raw []byte) string {
+	sum := sha256.Sum256(raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// store writes the records that are not as they were.
+func (a *application) store(ctx context.Context, records []Published) error {
+	if err := a.readKnown(ctx, records); err != nil {
+		return err
+	}
+	var affected, aliases [][]any
+	ecosystems := make(map[string]string)
+	for i := range records {
+		r := &records[i]
+		digest := digestOf(r.Raw)
+		before, known := a.known[r.Record.ID]
+		if known && before.digest == digest {
+			continue
+		}
+		key, version, err := a.storeVersion(ctx, r, digest, known)
+		if err != nil {
+			return fmt.Errorf("store %s: %w", r.Record.ID, err)
+		}
+		if _, ok := a.changed[key]; !ok {
+			a.changed[key] = before
+		}
+		for position, e := range r.Record.Entries(a.ecosystem) {
+			a.subjects[named{e.Family, e.Name}] = true
+			ecosystems[e.Ecosystem] = e.Family
+			affected = append(affected, []any{version, position, key, e.Family, e.Name, e.Ecosystem, !r.Record.IsWithdrawn(), e.Data})
+		}
+		aliases = append(aliases, aliasRows(key, &r.Record)...)
+	}
+	if err := bulk(ctx, a.tx, `INSERT INTO affected (version_id, position, advisory_id, family, subject, ecosystem, counts, entry)`, "", affected); err != nil {
+		return fmt.Errorf("store what is affected: %w", err)
+	}
+	if err := bulk(ctx, a.tx, `INSERT INTO advisory_alias (name, advisory_id, upstream)`, "ON CONFLICT DO NOTHING", aliases); err != nil {
+		return fmt.Errorf("store aliases: %w", err)
+	}
+	var rows [][]any
+	for name, family := range ecosystems {
+		rows = append(rows, []any{name, family})
+	}
+	if err := bulk(ctx, a.tx, `INSERT INTO ecosystem (name, family)`, "ON CONFLICT DO NOTHING", rows); err != nil {
+		return fmt.Errorf("store ecosystems: %w", err)
+	}
+	return nil
+}
+
+func aliasRows(key int64, r *advisory.Record) [][]any {
+	rows := [][]any{{r.ID, key, false}}
+	for _, alias := range r.Aliases {
+		rows = append(rows, []any{alias, key, false})
+	}
+	for _, up := range r.Upstream {
+		if up != r.ID && !slices.Contains(r.Aliases, up) {
+			rows = append(rows, []any{up, key, true})
+		}
+	}
+	return rows
+}
+
+// readKnown reads what the store has of the records.
+func (a *application) readKnown(ctx context.Context, records []Published) error {
+	a.known = make(map[string]stored, len(records))
+	args := []any{a.ecosystem}
+	for i := range records {
+		args = append(args, records[i].Record.ID)
+	}
+	rows, err := a.tx.QueryContext(ctx, `SELECT id, name, digest, severity, aliases FROM advisory WHERE feed = $1 AND name IN `+list(len(records), 1), args...)
+	if err != nil {
+		return fmt.Errorf("read advisories: %w", err)
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	for rows.Next() {
+		var s stored
+		var name string
+		if err := rows.Scan(&s.key, &name, &s.digest, &s.shown[0], &s.shown[1]); err != nil {
+			return fmt.Errorf("read advisories: %w", err)
+		}
+		a.known[name] = s
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read advisories: %w", err)
+	}
+	return nil
+}
+
+// storeVersion writes a record as the version of its advisory that counts.
+func (a *application) storeVersion(ctx context.Context, p *Published, digest string, known bool) (key, version int64, err error) {
+	r := &p.Record
+	aliases, upstream := r.Aliases, r.Upstream
+	if aliases == nil {
+		aliases = []string{}
+	}
+	if upstream == nil {
+		upstream = []string{}
+	}
+	own := r.OwnSeverity().Encode()
+	args := []any{
+		a.ecosystem, r.ID, digest, nullMicros(r.Published.Time), nullMicros(r.Modified.Time), nullMicros(r.Withdrawn.Time), a.at,
+		r.ShortSummary(), jsonText(aliases), jsonText(upstream), own,
+	}
+	if err := a.tx.QueryRowContext(ctx, `
+		INSERT INTO advisory (feed, name, digest, published, modified, withdrawn, first_seen, summary, aliases, upstream, own, severity)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+		ON CONFLICT (feed, name) DO UPDATE SET digest = excluded.digest, published = excluded.published, modified = excluded.modified,
+			withdrawn = excluded.withdrawn, gone_at = NULL, summary = excluded.summary, aliases = excluded.aliases,
+			upstream = excluded.upstream, own = excluded.own, severity = excluded.severity
+		RETURNING id`, args...).Scan(&key); err != nil {
+		return 0, 0, err
+	}
+	if known {
+		if err := a.endVersion(ctx, key); err != nil {
+			return 0, 0, err
+		}
+	}
+	err = a.tx.QueryRowContext(ctx, `
+		INSERT INTO advisory_version (advisory_id, digest, published, modified, withdrawn, first_seen, content)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
+		key, digest, nullMicros(r.Published.Time), nullMicros(r.Modified.Time), nullMicros(r.Withdrawn.Time), a.at,
+		a.l.compress(p.Raw)).Scan(&version)
+	return key, version, err
+}
+
+// endVersion ends the version of an advisory that counts.
+func (a *application) endVersion(ctx context.Context, key int64) error {
+	if err := a.addNeighbours(ctx, []int64{key}); err != nil {
+		return err
+	}
+	names, err := collect(ctx, a.tx, func(rows *sql.Rows) (n named, err error) {
+		err = rows.Scan(&n.family, &n.subject)
+		return n, err
+	}, `UPDATE affected SET counts = FALSE
+		WHERE version_id IN (SELECT id FROM advisory_version WHERE advisory_id = $1 AND until IS NULL)
+		RETURNING family, subject`, key)
+	if err != nil {
+		return fmt.Errorf("end what it affected: %w", err)
+	}
+	for _, n := range names {
+		a.subjects[n] = true
+	}
+	if _, err := a.tx.ExecContext(ctx, `UPDATE advisory_version SET until = $2 WHERE advisory_id = $1 AND until IS NULL`, key, a.at); err != nil {
+		return fmt.Errorf("end the version before: %w", err)
+	}
+	if _, err := a.tx.ExecContext(ctx, `DELETE FROM advisory_alias WHERE advisory_id = $1`, key); err != nil {
+		return fmt.Errorf("end its names: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+// Judged is the verdict on a case.
+type Judged struct {
+	Case   *Case
+	Now    release.Verdict
+	Counts string
+	// AtRelease is the verdict at release, where there was none that could tell.
+	AtRelease       *release.Verdict
+	AtReleaseCounts string
+}
+
+// RecordVerdicts writes down verdicts that a wave led to. One that is as the one before
+// is passed over. It returns those that were written.
+func (l *Ledger) RecordVerdicts(ctx context.Context, wave int64, judged []Judged) error {
+	err := l.s.change(ctx, func(tx *transaction) error {
+		for i := range judged {
+			if err := recordVerdict(ctx, tx, wave, &judged[i]); err != nil {
+				return fmt.Errorf("%s@%s: %w", judged[i].Case.Repository, judged[i].Case.Digest, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record verdicts: %w", err)
+	}
+	return nil
+}
+
+func recordVerdict(ctx context.Context, tx *transaction, wave int64, j *Judged) error {
+	const insert = `
+		INSERT INTO verdict (examination_id, number, at, result, reasons, counts, policy, wave_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (examination_id, number) DO UPDATE SET at = excluded.at, result = excluded.result,
+			reasons = excluded.reasons, counts = excluded.counts, policy = excluded.policy`
+	if v := j.AtRelease; v != nil {
+		if _, err := tx.ExecContext(ctx, insert, j.Case.key, 0, micros(v.At), string(v.Result), jsonText(v.Reasons),
+			j.AtReleaseCounts, v.Policy, nil); err != nil {
+			return err
+		}
+	}
+	if j.Same() {
+		return nil
+	}
+	// Counted here, not from the case: two workers may judge an image at the same time.
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO verdict (examination_id, number, at, result, reasons, counts, policy, wave_id)
+		SELECT CAST($1 AS BIGINT), coalesce(max(number), 0) + 1, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT),
+			CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT) FROM verdict WHERE examination_id = $1`,
+		j.Case.key, micros(j.Now.At), string(j.Now.Result), jsonText(j.Now.Reasons), j.Counts, j.Now.Policy, wave)
+	return err
+}
+
+// Same reports whether the verdict is the one from before.
+func (j *Judged) Same() bool {
+	last := j.Case.Last
+	return last != nil && last.Result == j.Now.Result && last.Policy == j.Now.Policy && last.Counts == j.Counts &&
+		slices.Equal(last.Reasons, j.Now.Reasons)
+}
+
+// Wave is what is known of a wave of changes.
+type Wave struct {
+	ID     int64
+	Cause  release.WaveCause
+	Origin string
+	At     time.Time
+	// Judged says that all that it touched was judged before.
+	Judged bool
+}
+
+// ErrNoWave: there is no such wave. Its images may have gone meanwhile.
+var ErrNoWave = errors.New("no such wave")
+
+// Wave returns a wave.
+func (s *Store) Wave(ctx context.Context, id int64) (Wave, error) {
+	waves, err := collect(ctx, s.read, func(rows *sql.Rows) (w Wave, err error) {
+		var at int64
+		err = rows.Scan(&w.ID, &w.Cause, &w.Origin, &at, &w.Judged)
+		w.At = fromMicros(at)
+		return w, err
+	}, `SELECT id, cause, origin, at, judged_at IS NOT NULL FROM wave WHERE id = $1`, id)
+	if err == nil && len(waves) == 0 {
+		err = ErrNoWave
+	}
+	if err != nil {
+		return Wave{}, fmt.Errorf("read wave %d: %w", id, err)
+	}
+	return waves[0], nil
+}
+
+// WaveFinding is what a wave did to a finding: "new", "gone" or "changed".
+type WaveFinding struct {
+	PURL     string
+	Advisory advisory.Advisory
+	Change   string
+	Fixed    []string
+	// Images counts those that ship the package now.
+	Images int
+}
+
+// WaveFindings returns what a wave did to findings, the worst first, at most limit of
+// them, and how many there are.
+func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]WaveFinding, int, error) {
+	total, _, err := scanOne[int](ctx, s.read, `SELECT count(*) FROM wave_finding WHERE wave_id = $1`, wave)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count what wave %d did: %w", wave, err)
+	}
+	found, err := collect(ctx, s.read, func(rows *sql.Rows) (f WaveFinding, err error) {
+		var row advisoryRow
+		var fixed sql.NullString
+		if err = rows.Scan(&f.PURL, &f.Change, &fixed, &f.Images, &row.name, &row.modified, &row.published, &row.severity,
+			&row.summary, &row.aliases); err != nil {
+			return f, err
+		}
+		if fixed.Valid {
+			if f.Fixed, err = fromJSON[[]string](fixed.String); err != nil {
+				return f, err
+			}
+		}
+		f.Advisory, err = row.advisory()
+		return f, err
+	}, `SELECT p.purl, w.change,
+			(SELECT f.fixed FROM finding f WHERE f.package_id = w.package_id AND f.advisory_id = w.advisory_id AND f.until IS NULL),
+			(SELECT count(DISTINCT d.examination_id) FROM document_package dp JOIN image_document d ON d.document_id = dp.document_id
+				WHERE dp.package_id = w.package_id),
+			a.name, a.modified, a.published, a.severity, a.summary, a.aliases
+		FROM wave_finding w JOIN package p ON p.id = w.package_id JOIN advisory a ON a.id = w.advisory_id
+		WHERE w.wave_id = $1
+		ORDER BY CASE w.change WHEN 'new' THEN 0 WHEN 'gone' THEN 1 ELSE 2 END,
+			CASE substr(a.severity, 1, 2) WHEN 'cr' THEN 0 WHEN 'hi' THEN 1 WHEN 'me' THEN 2 WHEN 'lo' THEN 3 ELSE 4 END,
+			a.name, p.purl
+		LIMIT $2`, wave, limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read what wave %d did: %w", wave, err)
+	}
+	return found, total, nil
+}
+
+// VerdictChange is a verdict that a wave led to, and the one before.
+type VerdictChange struct {
+	Repository string
+	Digest     release.Digest
+	Version    string // the newest that names it; empty when none does
+	Before     release.Result
+	After      release.Result
+	Reasons    []release.Reason
+}
+
+// WaveVerdicts returns the results that a wave changed, fails first, at most limit of
+// them, and how many there are. The first verdict on an image has no Before.
+func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]VerdictChange, int, error) {
+	const from = `
+		FROM verdict v JOIN examination e ON e.id = v.examination_id
+		LEFT JOIN verdict b ON b.examination_id = v.examination_id AND b.number = v.number - 1 AND b.number > 0
+		WHERE v.wave_id = $1 AND v.number > 0 AND (b.result IS NULL OR b.result <> v.result)`
+	total, _, err := scanOne[int](ctx, s.read, `SELECT count(*) `+from, wave)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count verdicts of wave %d: %w", wave, err)
+	}
+	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c VerdictChange, err error) {
+		var before, version sql.NullString
+		var reasons string
+		if err = rows.Scan(&c.Repository, &c.Digest, &version, &before, &c.After, &reasons); err != nil {
+			return c, err
+		}
+		c.Version, c.Before = version.String, release.Result(before.String)
+		c.Reasons, err = fromJSON[[]release.Reason](reasons)
+		return c, err
+	}, `SELECT e.repository, e.digest,
+			(SELECT max(r.version) FROM release r WHERE r.repository = e.repository AND r.digest = e.digest),
+			b.result, v.result, v.reasons `+from+`
+		ORDER BY CASE v.result WHEN 'fail' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END, e.repository, e.digest LIMIT $2`, wave, limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read verdicts of wave %d: %w", wave, err)
+	}
+	return changes, total, nil
+}
+
+// EvidenceChange is a state that a look at papers found changed.
+type EvidenceChange struct {
+	Repository string
+	Digest     release.Digest
+	Place      string
+	Kind       release.PaperKind
+	Before     release.State
+	After      release.State
+	Reason     string
+}
+
+// WaveEvidence returns the changes of evidence that set off a wave, at most limit.
+func (s *Store) WaveEvidence(ctx context.Context, wave int64, limit int) ([]EvidenceChange, error) {
+	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c EvidenceChange, err error) {
+		err = rows.Scan(&c.Repository, &c.Digest, &c.Place, &c.Kind, &c.Before, &c.After, &c.Reason)
+		return c, err
+	}, `SELECT e.repository, e.digest, coalesce(p.place, ''), c.kind, c.before, c.after, c.reason
+		FROM wave w JOIN wave_image i ON i.wave_id = w.id JOIN examination e ON e.id = i.examination_id
+		JOIN evidence_change c ON c.examination_id = e.id AND c.at = w.at AND c.before <> ''
+		LEFT JOIN evidence p ON p.examination_id = e.id AND p.subject = c.subject AND p.kind = c.kind
+		WHERE w.id = $1 AND w.cause = 'evidence' ORDER BY c.id LIMIT $2`, wave, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read evidence of wave %d: %w", wave, err)
+	}
+	return changes, nil
+}
+
+// CloseWave marks a wave as judged and puts its messages on their way. It does nothing
+// for a wave that was closed before, and reports whether it did something.
+func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []Message) (bool, error) {
+	closed := false
+	err := l.s.change(ctx, func(tx *transaction) error {
+		now := micros(l.s.now())
+		result, err := tx.ExecContext(ctx, `UPDATE wave SET judged_at = $2 WHERE id = $1 AND judged_at IS NULL`, wave, now)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if err != nil || n == 0 {
+			return err
+		}
+		closed = true
+		return l.send(ctx, tx, messages, now)
+	})
+	if err != nil {
+		return false, fmt.Errorf("close wave %d: %w", wave, err)
+	}
+	return closed, nil
+}
+
+// FindingsAsOf returns what advisories said of the packages of a case at a time: see
+// asOf. Only packages with findings are returned, or whose version cannot be compared.
+func (s *Store) FindingsAsOf(ctx context.Context, c *Case, at time.Time) ([]CasePackage, error) {
+	var found []CasePackage
+	err := s.view(ctx, func(tx *transaction) error {
+		packages, err := collect(ctx, tx, func(rows *sql.Rows) (identified, error) {
+			var p release.Package
+			var key int64
+			err := rows.Scan(&key, &p.PURL, &p.Name)
+			i := identify(p)
+			i.key = key
+			return i, err
+		}, `SELECT DISTINCT p.id, p.purl, p.name
+			FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id JOIN package p ON p.id = dp.package_id
+			WHERE d.examination_id = $1 AND p.family <> ''
+				AND EXISTS (SELECT 1 FROM affected f WHERE f.family = p.family AND f.subject = p.subject)
+			ORDER BY p.purl`, c.key)
+		if err != nil {
+			return err
+		}
+		found, err = evaluateAsOf(ctx, tx, packages, micros(at))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find what was known of %s@%s at %s: %w", c.Repository, c.Digest, at.Format(time.RFC3339), err)
+	}
+	return found, nil
+}
+
+func evaluateAsOf(ctx context.Context, tx querier, packages []identified, at int64) ([]CasePackage, error) {
+	var found []CasePackage
+	evaluator := advisory.NewEvaluator()
+	for chunk := range slices.Chunk(packages, batch) {
+		names := make([]named, len(chunk))
+		for i := range chunk {
+			names[i] = named{chunk[i].subject.Family, chunk[i].subject.Name}
+		}
+		candidates, err := readCandidates(ctx, tx, names, asOf(at))
+		if err != nil {
+			return nil, err
+		}
+		for i := range chunk {
+			p := &chunk[i]
+			result, err := evaluator.Evaluate(p.subject, candidates[names[i]].candidates)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", p.PURL, err)
+			}
+			if len(result.Matches) == 0 && result.Unknown == "" {
+				continue
+			}
+			of := CasePackage{Key: p.key, PURL: p.PURL, Name: p.Name, Gap: result.Unknown}
+			since := make(map[string]int64)
+			for _, m := range result.Matches {
+				since[m.Advisory.ID] = min(at, max(m.Advisory.Published.UnixMicro(), 0))
+			}
+			of.Findings = mergeFindings(result, since)
+			found = append(found, of)
+		}
+	}
+	return found, nil
+}
+
+// DocumentContent returns the bytes of a document, as they were found.
+func (l *Ledger) DocumentContent(ctx context.Context, digest release.Digest) ([]byte, error) {
+	content, found, err := scanOne[[]byte](ctx, l.s.read, `SELECT content FROM document WHERE digest = $1`, string(digest))
+	if err == nil && !found {
+		err = errors.New("expected it in the store, found none")
+	}
+	if err == nil {
+		content, err = l.decompress(content)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read document %s: %w", digest, err)
+	}
+	return content, nil
+}
