@@ -6,11 +6,14 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +22,7 @@ import (
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
 	"github.com/rs/zerolog"
 
 	"github.com/tallyman-io/tallyman/internal/tally"
@@ -27,7 +31,7 @@ import (
 const (
 	// rescueAfter is how long a job may seem to run before it is taken to belong
 	// to a process that died. Longer than any job may run.
-	rescueAfter = discoverTimeout + time.Minute
+	rescueAfter = syncTimeout + time.Minute
 	// cancelGrace is how long Stop waits for jobs that it has cancelled.
 	cancelGrace = 5 * time.Second
 	// listenConnections is how many connections to PostgreSQL there must be to
@@ -41,6 +45,11 @@ type Store interface {
 	SQLite() (*sql.DB, bool)
 	Postgres() (*pgxpool.Pool, bool)
 	Ping(ctx context.Context) error
+	// KeepLease notes that the process of this name is alive, and hands the jobs of
+	// those that were not for the time given back to the queue. It returns how many.
+	KeepLease(ctx context.Context, name string, dead time.Duration) (int, error)
+	// EndLease forgets the process.
+	EndLease(ctx context.Context, name string) error
 }
 
 // Config holds what a [Runner] works with. All fields are needed; Repositories
@@ -51,6 +60,11 @@ type Config struct {
 	Repositories []string
 	// Interval is how often each repository is looked at.
 	Interval time.Duration
+	// DutyInterval is how often it is looked for what is due; ten seconds when zero.
+	DutyInterval time.Duration
+	// Lease is how long a process may be silent before its jobs are taken to be nobody's;
+	// half a minute when zero.
+	Lease time.Duration
 	// Concurrency is how many jobs run at a time in this process.
 	Concurrency int
 	Log         zerolog.Logger
@@ -59,7 +73,9 @@ type Config struct {
 // Runner runs jobs from [Runner.Start] to [Runner.Stop].
 type Runner struct {
 	cfg     Config
+	name    string
 	client  client
+	leases  *leases
 	started atomic.Bool
 }
 
@@ -70,6 +86,7 @@ type client interface {
 	Stop(ctx context.Context) error
 	StopAndCancel(ctx context.Context) error
 	Stopped() <-chan struct{}
+	JobCancel(ctx context.Context, jobID int64) (*rivertype.JobRow, error)
 }
 
 // New sets up a runner. It starts nothing.
@@ -77,42 +94,72 @@ func New(ctx context.Context, cfg Config) (*Runner, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("set up jobs: %w", context.Cause(ctx))
 	}
-	rc, err := riverConfig(cfg)
+	cfg.DutyInterval, cfg.Lease = cmp.Or(cfg.DutyInterval, 10*time.Second), cmp.Or(cfg.Lease, 30*time.Second)
+	r := &Runner{cfg: cfg, name: processName()}
+	rc, err := riverConfig(cfg, r.name)
 	if err != nil {
 		return nil, fmt.Errorf("set up jobs: %w", err)
 	}
-	r := &Runner{cfg: cfg}
 	if db, ok := cfg.Store.SQLite(); ok {
 		r.client, err = newClient(riversqlite.New(db), rc)
 	} else if pool, ok := cfg.Store.Postgres(); ok {
 		rc.PollOnly = pool.Config().MaxConns < listenConnections
 		r.client, err = newClient(riverpgxv5.New(pool), rc)
 	} else {
-		err = errors.New("the store is neither SQLite nor PostgreSQL")
+		err = errNoEngine
 	}
 	if err != nil {
 		return nil, fmt.Errorf("set up jobs: %w", err)
 	}
+	r.leases = newLeases(cfg, r.name)
 	return r, nil
+}
+
+// processName is unlike that of any other process, also on another machine.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8])
 }
 
 func newClient[TTx any](driver riverdriver.Driver[TTx], rc *river.Config) (client, error) {
 	return river.NewClient(driver, rc)
 }
 
-func riverConfig(cfg Config) (*river.Config, error) {
+func riverConfig(cfg Config, name string) (*river.Config, error) {
 	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, &discoverWorker{tally: cfg.Tally, log: cfg.Log}); err != nil {
-		return nil, fmt.Errorf("add worker: %w", err)
+	if err := addWorkers(workers, cfg.Tally, cfg.Log); err != nil {
+		return nil, fmt.Errorf("add workers: %w", err)
 	}
 	return &river.Config{
-		Logger:               slog.New(zerolog.NewSlogHandler(riverLog(cfg.Log))),
-		MaxAttempts:          discoverAttempts,
-		PeriodicJobs:         periodic(cfg.Repositories, cfg.Interval),
-		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: cfg.Concurrency}},
+		ID:           name,
+		Logger:       slog.New(zerolog.NewSlogHandler(riverLog(cfg.Log))),
+		MaxAttempts:  maxAttempts,
+		PeriodicJobs: periodic(cfg),
+		Queues: map[string]river.QueueConfig{
+			queueRegistry:   {MaxWorkers: cfg.Concurrency},
+			queueAdvisories: {MaxWorkers: 1},
+			queueVerdicts:   {MaxWorkers: 2},
+			queueMessages:   {MaxWorkers: 2},
+		},
 		RescueStuckJobsAfter: rescueAfter,
 		Workers:              workers,
 	}, nil
+}
+
+// periodic looks at every repository, and for what is due, when a worker starts and
+// after each interval.
+func periodic(cfg Config) []*river.PeriodicJob {
+	atStart := &river.PeriodicJobOpts{RunOnStart: true}
+	all := []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(cfg.DutyInterval),
+		func() (river.JobArgs, *river.InsertOpts) { return dutyArgs{}, nil }, atStart)}
+	for _, repository := range cfg.Repositories {
+		all = append(all, river.NewPeriodicJob(river.PeriodicInterval(cfg.Interval),
+			func() (river.JobArgs, *river.InsertOpts) { return discoverArgs{Repository: repository}, nil }, atStart))
+	}
+	return all
 }
 
 // riverLog keeps River to warnings unless debugging: it logs every failed attempt,
@@ -131,8 +178,11 @@ func (r *Runner) Start(ctx context.Context) error {
 	if err := r.cfg.Tally.Register(ctx, r.cfg.Interval); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	if err := r.client.Start(context.WithoutCancel(ctx)); err != nil {
+	if err := r.leases.start(ctx); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
+	}
+	if err := r.client.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("start jobs: %w", errors.Join(err, r.leases.stop(ctx)))
 	}
 	r.started.Store(true)
 	return nil
@@ -141,6 +191,11 @@ func (r *Runner) Start(ctx context.Context) error {
 // Stop takes no more jobs and waits for those that run. When ctx ends first, it
 // cancels them, which hands them back to the queue, and returns an error.
 func (r *Runner) Stop(ctx context.Context) error {
+	err := r.stopJobs(ctx)
+	return errors.Join(err, r.leases.stop(ctx))
+}
+
+func (r *Runner) stopJobs(ctx context.Context) error {
 	err := r.client.Stop(ctx)
 	if err == nil {
 		return nil
@@ -164,4 +219,13 @@ func (r *Runner) Ping(ctx context.Context) error {
 	default:
 	}
 	return r.cfg.Store.Ping(ctx)
+}
+
+// Cancel ends a job, also one that runs: its context is cancelled. What the job has
+// written stays whole.
+func (r *Runner) Cancel(ctx context.Context, job int64) error {
+	if _, err := r.client.JobCancel(ctx, job); err != nil {
+		return fmt.Errorf("cancel job %d: %w", job, err)
+	}
+	return nil
 }

@@ -7,70 +7,31 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
-
-// Feed is what is known of the advisories of an ecosystem.
-type Feed struct {
-	Ecosystem string
-	Source    string
-	// State is what the next fetch has to know; only who fetches understands it.
-	State   string
-	Records int
-	// Newest is when a record last changed, by its own word. Zero when none says.
-	Newest time.Time
-	// SyncedAt is when a fetch last ended well, TriedAt when one last ended.
-	SyncedAt time.Time
-	TriedAt  time.Time
-	// Reason is why the latest fetch did not end well. Empty when it did.
-	Reason string
-}
-
-// Published is a record of a feed.
-type Published struct {
-	Raw    []byte
-	Record advisory.Record
-}
-
-// Applied counts what a change to advisories did.
-type Applied struct {
-	// Changed counts the advisories that are new, or not as they were.
-	Changed int
-	// Packages counts those whose findings changed, Images those that ship them.
-	Packages int
-	Images   int
-	// Wave is what it set off; 0 when it touched no image.
-	Wave int64
-}
 
 // ApplyAdvisories takes in records that a feed publishes, and matches the packages
 // that they name, or named before, anew. Records that are as they were are passed
 // over. What it touches joins the open wave of the feed, which [Ledger.FinishSync]
 // closes. All of it happens, or nothing.
-func (l *Ledger) ApplyAdvisories(ctx context.Context, ecosystem string, records []Published) (Applied, error) {
-	var applied Applied
+func (l *Ledger) ApplyAdvisories(ctx context.Context, ecosystem string, records []ledger.Published) (ledger.Applied, error) {
+	var applied ledger.Applied
 	err := l.s.change(ctx, func(tx *transaction) (err error) {
 		applied, err = l.applyAdvisories(ctx, tx, ecosystem, records)
 		return err
 	})
 	if err != nil {
-		return Applied{}, fmt.Errorf("apply advisories of %s: %w", ecosystem, err)
+		return ledger.Applied{}, fmt.Errorf("apply advisories of %s: %w", ecosystem, err)
 	}
 	return applied, nil
 }
 
-// Changes are records of a feed, and what to remember of the feed once they are in.
-type Changes struct {
-	Records []Published
-	Feed    Feed
-}
-
 // Sync is [Ledger.ApplyAdvisories] and [Ledger.FinishSync] in one.
-func (l *Ledger) Sync(ctx context.Context, changes Changes) (Applied, error) {
-	var applied Applied
+func (l *Ledger) Sync(ctx context.Context, changes ledger.Changes) (ledger.Applied, error) {
+	var applied ledger.Applied
 	err := l.s.change(ctx, func(tx *transaction) (err error) {
 		if applied, err = l.applyAdvisories(ctx, tx, changes.Feed.Ecosystem, changes.Records); err != nil {
 			return err
@@ -78,13 +39,13 @@ func (l *Ledger) Sync(ctx context.Context, changes Changes) (Applied, error) {
 		return l.finishSync(ctx, tx, changes.Feed)
 	})
 	if err != nil {
-		return Applied{}, fmt.Errorf("apply advisories of %s: %w", changes.Feed.Ecosystem, err)
+		return ledger.Applied{}, fmt.Errorf("apply advisories of %s: %w", changes.Feed.Ecosystem, err)
 	}
 	return applied, nil
 }
 
 // FinishSync remembers how a fetch ended and has what it touched judged.
-func (l *Ledger) FinishSync(ctx context.Context, feed Feed) error {
+func (l *Ledger) FinishSync(ctx context.Context, feed ledger.Feed) error {
 	err := l.s.change(ctx, func(tx *transaction) error { return l.finishSync(ctx, tx, feed) })
 	if err != nil {
 		return fmt.Errorf("finish sync of %s: %w", feed.Ecosystem, err)
@@ -92,7 +53,7 @@ func (l *Ledger) FinishSync(ctx context.Context, feed Feed) error {
 	return nil
 }
 
-func (l *Ledger) finishSync(ctx context.Context, tx *transaction, feed Feed) error {
+func (l *Ledger) finishSync(ctx context.Context, tx *transaction, feed ledger.Feed) error {
 	if _, err := tx.ExecContext(ctx, `
 		INSERT INTO feed (ecosystem, source, state, records, newest, synced_at, tried_at, reason)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -107,8 +68,8 @@ func (l *Ledger) finishSync(ctx context.Context, tx *transaction, feed Feed) err
 }
 
 // Feeds returns what is known of all feeds, by ecosystem.
-func (s *Store) Feeds(ctx context.Context) ([]Feed, error) {
-	feeds, err := collect(ctx, s.read, func(rows *sql.Rows) (f Feed, err error) {
+func (s *Store) Feeds(ctx context.Context) ([]ledger.Feed, error) {
+	feeds, err := collect(ctx, s.read, func(rows *sql.Rows) (f ledger.Feed, err error) {
 		var newest, synced sql.NullInt64
 		var tried int64
 		err = rows.Scan(&f.Ecosystem, &f.Source, &f.State, &f.Records, &newest, &synced, &tried, &f.Reason)
@@ -145,9 +106,9 @@ type application struct {
 	around, rated map[int64]bool
 }
 
-func (l *Ledger) applyAdvisories(ctx context.Context, tx *transaction, ecosystem string, records []Published) (Applied, error) {
+func (l *Ledger) applyAdvisories(ctx context.Context, tx *transaction, ecosystem string, records []ledger.Published) (ledger.Applied, error) {
 	if err := l.s.engine.lockMatching(ctx, tx, matchingAdvisories); err != nil {
-		return Applied{}, err
+		return ledger.Applied{}, err
 	}
 	a := &application{
 		l: l, tx: tx, ecosystem: ecosystem, at: micros(l.s.now()),
@@ -156,19 +117,19 @@ func (l *Ledger) applyAdvisories(ctx context.Context, tx *transaction, ecosystem
 	}
 	for chunk := range slices.Chunk(records, batch) {
 		if err := a.store(ctx, chunk); err != nil {
-			return Applied{}, err
+			return ledger.Applied{}, err
 		}
 	}
-	applied := Applied{Changed: len(a.changed)}
+	applied := ledger.Applied{Changed: len(a.changed)}
 	if len(a.changed) == 0 {
 		return applied, nil
 	}
 	if err := a.rate(ctx); err != nil {
-		return Applied{}, fmt.Errorf("rate: %w", err)
+		return ledger.Applied{}, fmt.Errorf("rate: %w", err)
 	}
 	touched, err := a.match(ctx)
 	if err != nil {
-		return Applied{}, fmt.Errorf("match: %w", err)
+		return ledger.Applied{}, fmt.Errorf("match: %w", err)
 	}
 	applied.Packages = len(touched)
 	applied.Wave, applied.Images, err = l.touch(ctx, tx, ecosystem, touched, a.at)
@@ -181,7 +142,7 @@ func digestOf(raw []byte) string {
 }
 
 // store writes the records that are not as they were.
-func (a *application) store(ctx context.Context, records []Published) error {
+func (a *application) store(ctx context.Context, records []ledger.Published) error {
 	if err := a.readKnown(ctx, records); err != nil {
 		return err
 	}
@@ -238,7 +199,7 @@ func aliasRows(key int64, r *advisory.Record) [][]any {
 }
 
 // readKnown reads what the store has of the records.
-func (a *application) readKnown(ctx context.Context, records []Published) error {
+func (a *application) readKnown(ctx context.Context, records []ledger.Published) error {
 	a.known = make(map[string]stored, len(records))
 	args := []any{a.ecosystem}
 	for i := range records {
@@ -264,7 +225,7 @@ func (a *application) readKnown(ctx context.Context, records []Published) error 
 }
 
 // storeVersion writes a record as the version of its advisory that counts.
-func (a *application) storeVersion(ctx context.Context, p *Published, digest string, known bool) (key, version int64, err error) {
+func (a *application) storeVersion(ctx context.Context, p *ledger.Published, digest string, known bool) (key, version int64, err error) {
 	r := &p.Record
 	aliases, upstream := r.Aliases, r.Upstream
 	if aliases == nil {

@@ -7,91 +7,15 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// Case is what is known of an image, for the judge.
-type Case struct {
-	key        int64
-	Repository string
-	Digest     release.Digest
-	// ReleasedAt is when the image became a release.
-	ReleasedAt time.Time
-	// Versions are the version tags that name it now, newest first; MovedAt is when one
-	// of them was last found to have named another digest.
-	Versions  []string
-	MovedAt   time.Time
-	Platforms []release.Platform
-	// Evidence has states and reasons, no papers.
-	Evidence []release.Evidence
-	// Facts is what [Examined] has.
-	Facts     string
-	Documents []CaseDocument
-	// Packages are those with findings or gaps.
-	Packages []CasePackage
-	// AtRelease and Last are the verdicts that were reached before, nil when none was.
-	AtRelease, Last *Verdict
-}
-
-// CaseDocument is a document that counts for an image.
-type CaseDocument struct {
-	Subject  release.Digest
-	Kind     release.PaperKind
-	Digest   release.Digest
-	Verified bool
-	Signer   string
-	// Of an SBOM:
-	Failure      string
-	Packages     int
-	Unidentified int
-	// Unmatchable counts packages that no advisory can speak of; WhyNot tells of one.
-	Unmatchable int
-	WhyNot      string
-	Licences    []string
-	// Ecosystems has one purl for each ecosystem, and how many packages are of it.
-	Ecosystems []EcosystemCount
-}
-
-// EcosystemCount is how many packages of a document one ecosystem has, with the purl of
-// one of them.
-type EcosystemCount struct {
-	PURL     string `json:"purl"`
-	Packages int    `json:"packages"`
-}
-
-// CasePackage is a package that advisories say something of.
-type CasePackage struct {
-	Key  int64
-	PURL string
-	Name string
-	// Gap is why there may be more findings. Empty when these are all.
-	Gap      string
-	Findings []CaseFinding
-}
-
-// CaseFinding is a finding and when it was first known: the earliest of what was merged
-// into it.
-type CaseFinding struct {
-	advisory.Finding
-	Since time.Time
-}
-
-// Verdict is a verdict as it was reached.
-type Verdict struct {
-	release.Verdict
-	// Number counts the verdicts on an image; 0 is the one at release.
-	Number int
-	// Counts is what was counted, as a JSON object of who judged.
-	Counts string
-	Wave   int64
-}
-
 // Coverage tells which ecosystems the store has advisories of, and the age of each
 // feed that ever was complete.
-func (s *Store) Coverage(ctx context.Context) (advisory.Coverage, []Feed, error) {
+func (s *Store) Coverage(ctx context.Context) (advisory.Coverage, []ledger.Feed, error) {
 	c := advisory.Coverage{Families: map[string]bool{}, Ecosystems: map[string]bool{}}
 	feeds, err := s.Feeds(ctx)
 	if err != nil {
@@ -118,12 +42,12 @@ const casesAtOnce = batch
 
 // Cases returns the cases of images that a wave touched, in a fixed order: some after
 // the one given, or the first for a nil. It returns none when there are no more.
-func (s *Store) Cases(ctx context.Context, wave int64, after *Case) ([]Case, error) {
+func (s *Store) Cases(ctx context.Context, wave int64, after *ledger.Case) ([]ledger.Case, error) {
 	from := int64(0)
 	if after != nil {
-		from = after.key
+		from = after.Key
 	}
-	var cases []Case
+	var cases []ledger.Case
 	err := s.view(ctx, func(tx *transaction) (err error) {
 		keys, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
 			err = rows.Scan(&key)
@@ -151,7 +75,7 @@ type caseReader struct {
 	tx    querier
 	in    string
 	args  []any
-	cases []Case
+	cases []ledger.Case
 	at    map[int64]int
 }
 
@@ -171,7 +95,7 @@ func (r *caseReader) read(ctx context.Context) error {
 }
 
 // each reads rows whose first column is the key of a case.
-func (r *caseReader) each(ctx context.Context, query string, scan func(rows *sql.Rows, key *int64) (func(*Case), error)) error {
+func (r *caseReader) each(ctx context.Context, query string, scan func(rows *sql.Rows, key *int64) (func(*ledger.Case), error)) error {
 	rows, err := r.tx.QueryContext(ctx, query, r.args...)
 	if err != nil {
 		return err
@@ -191,14 +115,14 @@ func (r *caseReader) each(ctx context.Context, query string, scan func(rows *sql
 }
 
 func (r *caseReader) images(ctx context.Context) (err error) {
-	r.cases, err = collect(ctx, r.tx, func(rows *sql.Rows) (c Case, err error) {
+	r.cases, err = collect(ctx, r.tx, func(rows *sql.Rows) (c ledger.Case, err error) {
 		var released int64
-		err = rows.Scan(&c.key, &c.Repository, &c.Digest, &released, &c.Facts)
+		err = rows.Scan(&c.Key, &c.Repository, &c.Digest, &released, &c.Facts)
 		c.ReleasedAt = fromMicros(released)
 		return c, err
 	}, `SELECT id, repository, digest, released_at, facts FROM examination WHERE id IN `+r.in+` ORDER BY id`, r.args...)
 	for i := range r.cases {
-		r.at[r.cases[i].key] = i
+		r.at[r.cases[i].Key] = i
 	}
 	return err
 }
@@ -208,11 +132,11 @@ func (r *caseReader) versions(ctx context.Context) error {
 		SELECT e.id, v.version, v.moved_at FROM examination e
 		JOIN release v ON v.repository = e.repository AND v.digest = e.digest
 		JOIN tag t ON t.repository = v.repository AND t.name = v.version AND t.gone_at IS NULL
-		WHERE e.id IN `+r.in, func(rows *sql.Rows, key *int64) (func(*Case), error) {
+		WHERE e.id IN `+r.in, func(rows *sql.Rows, key *int64) (func(*ledger.Case), error) {
 		var version string
 		var moved sql.NullInt64
 		err := rows.Scan(key, &version, &moved)
-		return func(c *Case) {
+		return func(c *ledger.Case) {
 			c.Versions = append(c.Versions, version)
 			if at := fromNullMicros(moved); at.After(c.MovedAt) {
 				c.MovedAt = at
@@ -229,20 +153,20 @@ func (r *caseReader) platforms(ctx context.Context) error {
 	return r.each(ctx, `
 		SELECT e.id, p.os, p.architecture, p.variant, p.digest, p.compressed_size FROM examination e
 		JOIN platform p ON p.repository = e.repository AND p.image_digest = e.digest
-		WHERE e.id IN `+r.in+` ORDER BY e.id, p.position`, func(rows *sql.Rows, key *int64) (func(*Case), error) {
+		WHERE e.id IN `+r.in+` ORDER BY e.id, p.position`, func(rows *sql.Rows, key *int64) (func(*ledger.Case), error) {
 		var p release.Platform
 		err := rows.Scan(key, &p.OS, &p.Architecture, &p.Variant, &p.Digest, &p.CompressedSize)
-		return func(c *Case) { c.Platforms = append(c.Platforms, p) }, err
+		return func(c *ledger.Case) { c.Platforms = append(c.Platforms, p) }, err
 	})
 }
 
 func (r *caseReader) evidence(ctx context.Context) error {
 	return r.each(ctx, `
 		SELECT examination_id, subject, kind, place, state, reason FROM evidence
-		WHERE examination_id IN `+r.in+` ORDER BY examination_id, position`, func(rows *sql.Rows, key *int64) (func(*Case), error) {
+		WHERE examination_id IN `+r.in+` ORDER BY examination_id, position`, func(rows *sql.Rows, key *int64) (func(*ledger.Case), error) {
 		var e release.Evidence
 		err := rows.Scan(key, &e.Subject, &e.Kind, &e.On, &e.State, &e.Reason)
-		return func(c *Case) { c.Evidence = append(c.Evidence, e) }, err
+		return func(c *ledger.Case) { c.Evidence = append(c.Evidence, e) }, err
 	})
 }
 
@@ -252,8 +176,8 @@ func (r *caseReader) documents(ctx context.Context) error {
 			d.unmatchable, d.why_not, d.licences, d.ecosystems
 		FROM image_document i JOIN document d ON d.id = i.document_id
 		WHERE i.examination_id IN `+r.in+` ORDER BY i.examination_id, i.subject, d.digest`,
-		func(rows *sql.Rows, key *int64) (func(*Case), error) {
-			var d CaseDocument
+		func(rows *sql.Rows, key *int64) (func(*ledger.Case), error) {
+			var d ledger.Document
 			var licences, ecosystems string
 			err := rows.Scan(key, &d.Subject, &d.Kind, &d.Verified, &d.Signer, &d.Digest, &d.Failure, &d.Packages,
 				&d.Unidentified, &d.Unmatchable, &d.WhyNot, &licences, &ecosystems)
@@ -263,18 +187,18 @@ func (r *caseReader) documents(ctx context.Context) error {
 			if d.Licences, err = fromJSON[[]string](licences); err != nil {
 				return nil, err
 			}
-			d.Ecosystems, err = fromJSON[[]EcosystemCount](ecosystems)
-			return func(c *Case) { c.Documents = append(c.Documents, d) }, err
+			d.Ecosystems, err = fromJSON[[]ledger.EcosystemCount](ecosystems)
+			return func(c *ledger.Case) { c.Documents = append(c.Documents, d) }, err
 		})
 }
 
 func (r *caseReader) packages(ctx context.Context) error {
 	shipped := make(map[int64][]int64)
 	if err := r.each(ctx, `SELECT examination_id, package_id FROM exposure WHERE examination_id IN `+r.in,
-		func(rows *sql.Rows, key *int64) (func(*Case), error) {
+		func(rows *sql.Rows, key *int64) (func(*ledger.Case), error) {
 			var p int64
 			err := rows.Scan(key, &p)
-			return func(*Case) { shipped[p] = append(shipped[p], *key) }, err
+			return func(*ledger.Case) { shipped[p] = append(shipped[p], *key) }, err
 		}); err != nil {
 		return err
 	}
@@ -291,14 +215,14 @@ func (r *caseReader) packages(ctx context.Context) error {
 		}
 	}
 	for i := range r.cases {
-		slices.SortFunc(r.cases[i].Packages, func(a, b CasePackage) int { return strings.Compare(a.PURL, b.PURL) })
+		slices.SortFunc(r.cases[i].Packages, func(a, b ledger.Package) int { return strings.Compare(a.PURL, b.PURL) })
 	}
 	return nil
 }
 
 // readCasePackages reads packages with the findings that stand, merged.
-func readCasePackages(ctx context.Context, tx querier, keys []int64) ([]CasePackage, error) {
-	packages, err := collect(ctx, tx, func(rows *sql.Rows) (p CasePackage, err error) {
+func readCasePackages(ctx context.Context, tx querier, keys []int64) ([]ledger.Package, error) {
+	packages, err := collect(ctx, tx, func(rows *sql.Rows) (p ledger.Package, err error) {
 		err = rows.Scan(&p.Key, &p.PURL, &p.Name, &p.Gap)
 		return p, err
 	}, `SELECT id, purl, name, gap FROM package WHERE id IN `+list(len(keys), 0), anys(keys)...)
@@ -347,14 +271,14 @@ func readCasePackages(ctx context.Context, tx querier, keys []int64) ([]CasePack
 	return packages, nil
 }
 
-func mergeFindings(result advisory.Result, since map[string]int64) []CaseFinding {
-	var findings []CaseFinding
+func mergeFindings(result advisory.Result, since map[string]int64) []ledger.Finding {
+	var findings []ledger.Finding
 	for _, f := range result.Findings() {
 		earliest := since[f.ID]
 		for _, id := range f.IDs {
 			earliest = min(earliest, since[id])
 		}
-		findings = append(findings, CaseFinding{Finding: f, Since: fromMicros(earliest)})
+		findings = append(findings, ledger.Finding{Finding: f, Since: fromMicros(earliest)})
 	}
 	return findings
 }
@@ -364,9 +288,9 @@ func (r *caseReader) verdicts(ctx context.Context) error {
 		SELECT v.examination_id, v.number, v.at, v.result, v.reasons, v.counts, v.policy, v.wave_id FROM verdict v
 		WHERE v.examination_id IN `+r.in+` AND (v.number = 0 OR v.number =
 			(SELECT max(number) FROM verdict l WHERE l.examination_id = v.examination_id))`,
-		func(rows *sql.Rows, key *int64) (func(*Case), error) {
+		func(rows *sql.Rows, key *int64) (func(*ledger.Case), error) {
 			v, err := scanVerdict(rows, key)
-			return func(c *Case) {
+			return func(c *ledger.Case) {
 				if v.Number == 0 {
 					c.AtRelease = &v
 				} else {
@@ -376,7 +300,7 @@ func (r *caseReader) verdicts(ctx context.Context) error {
 		})
 }
 
-func scanVerdict(rows *sql.Rows, key *int64) (v Verdict, err error) {
+func scanVerdict(rows *sql.Rows, key *int64) (v ledger.Verdict, err error) {
 	var at int64
 	var reasons string
 	var wave sql.NullInt64

@@ -7,20 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
-
-// Examined is what a look through the papers of an image found, and what is read out
-// of them.
-type Examined struct {
-	Examination release.Examination
-	Documents   []release.Document
-	// Facts is what only the papers say, as a JSON object; the store keeps it for who
-	// judges.
-	Facts string
-}
 
 // RecordExamination writes down a look through the papers of an image, stores the
 // documents and the packages that are new, and matches these. When anything changed,
@@ -28,7 +18,7 @@ type Examined struct {
 //
 // What could not be found out takes nothing away: documents that a look before found
 // stay, and so does a verified SBOM, whose subject is a digest, when its paper is gone.
-func (l *Ledger) RecordExamination(ctx context.Context, found Examined) error {
+func (l *Ledger) RecordExamination(ctx context.Context, found ledger.Examined) error {
 	ex := &found.Examination
 	var fresh map[string]int64
 	// What takes time and no database is done before, outside the transaction.
@@ -55,7 +45,7 @@ func (l *Ledger) RecordExamination(ctx context.Context, found Examined) error {
 type examiner struct {
 	l     *Ledger
 	tx    *transaction
-	found Examined
+	found ledger.Examined
 	// documents are those of found, in its order.
 	documents []prepared
 	at        int64
@@ -181,26 +171,11 @@ func (r *examiner) evidence(ctx context.Context) (bool, error) {
 	return len(changes) > 0, nil
 }
 
-// StoredPaper is a paper as table evidence keeps it. The document is kept by digest.
-type StoredPaper struct {
-	State         release.State    `json:"state"`
-	Reason        string           `json:"reason,omitempty"`
-	Unsigned      bool             `json:"unsigned,omitempty"`
-	PredicateType string           `json:"predicate_type,omitempty"`
-	Found         []release.Layout `json:"found"`
-	Manifest      release.Digest   `json:"manifest,omitempty"`
-	Blob          release.Digest   `json:"blob,omitempty"`
-	Signer        string           `json:"signer,omitempty"`
-	SignedAt      time.Time        `json:"signed_at,omitzero"`
-	LogIndex      int64            `json:"log_index"`
-	Document      release.Digest   `json:"document,omitempty"`
-}
-
-func papersOf(e release.Evidence) []StoredPaper {
-	papers := make([]StoredPaper, 0, len(e.Papers))
+func papersOf(e release.Evidence) []ledger.Paper {
+	papers := make([]ledger.Paper, 0, len(e.Papers))
 	for i := range e.Papers {
 		p := &e.Papers[i]
-		s := StoredPaper{
+		s := ledger.Paper{
 			State: p.State, Reason: p.Reason, Unsigned: p.Unsigned, PredicateType: p.PredicateType, Found: p.Found,
 			Manifest: p.Manifest, Blob: p.Blob, Signer: p.Signer.String(), SignedAt: p.SignedAt, LogIndex: p.LogIndex,
 		}
@@ -321,7 +296,7 @@ type prepared struct {
 	*release.Document
 	sbom       release.SBOM
 	packages   []identified // each purl once
-	ecosystems []EcosystemCount
+	ecosystems []ledger.EcosystemCount
 	// unmatchable counts packages that no advisory can speak of; whyNot tells of one.
 	unmatchable int
 	whyNot      string
@@ -400,9 +375,9 @@ func licencesOf(packages []identified) []string {
 }
 
 // summarise counts packages by ecosystem, and those that no advisory can speak of.
-func summarise(packages []identified) (ecosystems []EcosystemCount, unmatchable int, why string) {
+func summarise(packages []identified) (ecosystems []ledger.EcosystemCount, unmatchable int, why string) {
 	at := make(map[string]int)
-	ecosystems = []EcosystemCount{}
+	ecosystems = []ledger.EcosystemCount{}
 	for i := range packages {
 		p := &packages[i]
 		switch {
@@ -417,7 +392,7 @@ func summarise(packages []identified) (ecosystems []EcosystemCount, unmatchable 
 			if !ok {
 				i = len(ecosystems)
 				at[name] = i
-				ecosystems = append(ecosystems, EcosystemCount{PURL: p.PURL})
+				ecosystems = append(ecosystems, ledger.EcosystemCount{PURL: p.PURL})
 			}
 			ecosystems[i].Packages++
 		}

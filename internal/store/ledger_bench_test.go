@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/sbom"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
@@ -43,13 +44,13 @@ func openLedger(tb testing.TB, url string) (*Store, *Ledger, *tasks) {
 	return s, l, q
 }
 
-func published(tb testing.TB, raw []byte) Published {
+func published(tb testing.TB, raw []byte) ledger.Published {
 	tb.Helper()
 	record, err := advisory.Parse(raw)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return Published{Raw: raw, Record: record}
+	return ledger.Published{Raw: raw, Record: record}
 }
 
 // see records a look that found the releases of the numbers.
@@ -69,12 +70,19 @@ func see(tb testing.TB, s *Store, f *storetest.Fleet, from, to int, at time.Time
 // ingest reads an SBOM and records it as the verified one of a release.
 func ingest(tb testing.TB, l *Ledger, image release.Image, raw []byte, at time.Time) {
 	tb.Helper()
+	if err := l.RecordExamination(tb.Context(), examined(tb, image, raw, at)); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func examined(tb testing.TB, image release.Image, raw []byte, at time.Time) ledger.Examined {
+	tb.Helper()
 	document, packages, err := sbom.ReadAll(bytes.NewReader(raw))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	digest := release.Digest(digestOf(raw))
-	found := Examined{
+	found := ledger.Examined{
 		Examination: release.Examination{Repository: image.Repository, Digest: image.Digest, At: at},
 		Documents: []release.Document{{
 			Subject: image.Platforms[0].Digest, Kind: release.PaperSBOM, Digest: digest, Content: raw, Verified: true, Signer: "k",
@@ -90,16 +98,14 @@ func ingest(tb testing.TB, l *Ledger, image release.Image, raw []byte, at time.T
 			})
 		}
 	}
-	if err := l.RecordExamination(tb.Context(), found); err != nil {
-		tb.Fatal(err)
-	}
+	return found
 }
 
 const critical = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 
-func wave(tb testing.TB, f *storetest.Fleet, from, n int, fixed string, at time.Time) []Published {
+func wave(tb testing.TB, f *storetest.Fleet, from, n int, fixed string, at time.Time) []ledger.Published {
 	tb.Helper()
-	var records []Published
+	var records []ledger.Published
 	for i := range n {
 		module := f.Modules[1+(from+i)*13%(len(f.Modules)-1)]
 		records = append(records, published(tb, storetest.Advisory(fmt.Sprintf("GO-2026-%04d", from+i), module, fixed, at, critical)))
@@ -111,7 +117,7 @@ func BenchmarkIngest(b *testing.B) {
 	s, l, _ := openLedger(b, "sqlite://"+b.TempDir()+"/t.db")
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	f := storetest.NewFleet(1, 3000, 400)
-	if _, err := l.Sync(b.Context(), Changes{Feed: Feed{Ecosystem: "Go", TriedAt: at, SyncedAt: at}, Records: wave(b, f, 0, 500, "1.12.0", at)}); err != nil {
+	if _, err := l.Sync(b.Context(), ledger.Changes{Feed: ledger.Feed{Ecosystem: "Go", TriedAt: at, SyncedAt: at}, Records: wave(b, f, 0, 500, "1.12.0", at)}); err != nil {
 		b.Fatal(err)
 	}
 	see(b, s, f, 0, b.N, at)
@@ -141,12 +147,12 @@ func BenchmarkDelta(b *testing.B) {
 			b.ResetTimer()
 			var images, packages int
 			for i := range b.N {
-				applied, err := l.Sync(b.Context(), Changes{Feed: Feed{Ecosystem: "Go", TriedAt: at, SyncedAt: at}, Records: wave(b, f, 100*i, 100, "1.12.0", at)})
+				applied, err := l.Sync(b.Context(), ledger.Changes{Feed: ledger.Feed{Ecosystem: "Go", TriedAt: at, SyncedAt: at}, Records: wave(b, f, 100*i, 100, "1.12.0", at)})
 				if err != nil {
 					b.Fatal(err)
 				}
 				images, packages = images+applied.Images, packages+applied.Packages
-				var last *Case
+				var last *ledger.Case
 				for {
 					cases, err := s.Cases(b.Context(), applied.Wave, last)
 					if err != nil {

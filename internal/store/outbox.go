@@ -4,28 +4,13 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"time"
 
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// Message is something to deliver to a target.
-type Message struct {
-	// ID is the same however often it is tried.
-	ID string
-	// Target names whom it is for; it holds no secret.
-	Target    string
-	Body      []byte
-	CreatedAt time.Time
-	// Attempts counts those that failed.
-	Attempts int
-	NextAt   time.Time
-	// Done says that it was delivered or given up.
-	Done bool
-}
-
 // send puts messages on their way. One that is there already is left as it is.
-func (l *Ledger) send(ctx context.Context, tx *transaction, messages []Message, now int64) error {
+func (l *Ledger) send(ctx context.Context, tx *transaction, messages []ledger.Message, now int64) error {
 	for i := range messages {
 		m := &messages[i]
 		if _, err := tx.ExecContext(ctx, `
@@ -41,34 +26,24 @@ func (l *Ledger) send(ctx context.Context, tx *transaction, messages []Message, 
 }
 
 // Message returns a message, and false when there is none of that id.
-func (s *Store) Message(ctx context.Context, id string) (Message, bool, error) {
-	found, err := collect(ctx, s.read, func(rows *sql.Rows) (m Message, err error) {
+func (s *Store) Message(ctx context.Context, id string) (ledger.Message, bool, error) {
+	found, err := collect(ctx, s.read, func(rows *sql.Rows) (m ledger.Message, err error) {
 		var created, next int64
 		err = rows.Scan(&m.ID, &m.Target, &m.Body, &created, &m.Attempts, &next, &m.Done)
 		m.CreatedAt, m.NextAt = fromMicros(created), fromMicros(next)
 		return m, err
 	}, `SELECT id, target, body, created_at, attempts, next_at, delivered_at IS NOT NULL OR dead_at IS NOT NULL FROM outbox WHERE id = $1`, id)
 	if err != nil {
-		return Message{}, false, fmt.Errorf("read message %s: %w", id, err)
+		return ledger.Message{}, false, fmt.Errorf("read message %s: %w", id, err)
 	}
 	if len(found) == 0 {
-		return Message{}, false, nil
+		return ledger.Message{}, false, nil
 	}
 	return found[0], true, nil
 }
 
-// Attempt is how an attempt to deliver a message ended.
-type Attempt struct {
-	ID string
-	// Delivered and Dead end it. Otherwise it is tried again at NextAt.
-	Delivered, Dead bool
-	NextAt          time.Time
-	// Reason is why it was not delivered.
-	Reason string
-}
-
 // RecordAttempt writes down an attempt.
-func (l *Ledger) RecordAttempt(ctx context.Context, a Attempt) error {
+func (l *Ledger) RecordAttempt(ctx context.Context, a ledger.Attempt) error {
 	now := micros(l.s.now())
 	ended := func(is bool) sql.NullInt64 { return sql.NullInt64{Int64: now, Valid: is} }
 	next := now

@@ -175,3 +175,10 @@ func (e *postgresEngine) lockMatching(ctx context.Context, tx *transaction, as m
 }
 
 func (e *postgresEngine) wrap(tx *sql.Tx) *transaction { return &transaction{Tx: tx} }
+
+// releaseOrphans reads the table of River: who holds a job is the last of attempted_by.
+func (e *postgresEngine) releaseOrphans() string {
+	return `
+		UPDATE river_job SET state = 'available'
+		WHERE state = 'running' AND coalesce(attempted_by[array_upper(attempted_by, 1)], '') NOT IN (SELECT name FROM worker)`
+}

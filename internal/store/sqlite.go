@@ -199,3 +199,10 @@ func (e *sqliteEngine) close() error {
 func (e *sqliteEngine) lockMatching(context.Context, *transaction, matching) error { return nil }
 
 func (e *sqliteEngine) wrap(tx *sql.Tx) *transaction { return &transaction{Tx: tx, nameless: true} }
+
+// releaseOrphans reads the table of River: who holds a job is the last of attempted_by.
+func (e *sqliteEngine) releaseOrphans() string {
+	return `
+		UPDATE river_job SET state = 'available', finalized_at = NULL
+		WHERE state = 'running' AND coalesce(json_extract(attempted_by, '$[#-1]'), '') NOT IN (SELECT name FROM worker)`
+}

@@ -44,6 +44,8 @@ type engine interface {
 	// lockMatching makes the transaction wait for those that it may not match beside.
 	lockMatching(ctx context.Context, tx *transaction, as matching) error
 	wrap(tx *sql.Tx) *transaction
+	// releaseOrphans is the statement that queues the jobs of no living worker again.
+	releaseOrphans() string
 	// snapshot are the options of a transaction whose reads agree with each other.
 	snapshot() *sql.TxOptions
 	close() error

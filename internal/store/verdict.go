@@ -9,22 +9,13 @@ import (
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// Judged is the verdict on a case.
-type Judged struct {
-	Case   *Case
-	Now    release.Verdict
-	Counts string
-	// AtRelease is the verdict at release, where there was none that could tell.
-	AtRelease       *release.Verdict
-	AtReleaseCounts string
-}
-
 // RecordVerdicts writes down verdicts that a wave led to. One that is as the one before
 // is passed over. It returns those that were written.
-func (l *Ledger) RecordVerdicts(ctx context.Context, wave int64, judged []Judged) error {
+func (l *Ledger) RecordVerdicts(ctx context.Context, wave int64, judged []ledger.Judged) error {
 	err := l.s.change(ctx, func(tx *transaction) error {
 		for i := range judged {
 			if err := recordVerdict(ctx, tx, wave, &judged[i]); err != nil {
@@ -39,14 +30,14 @@ func (l *Ledger) RecordVerdicts(ctx context.Context, wave int64, judged []Judged
 	return nil
 }
 
-func recordVerdict(ctx context.Context, tx *transaction, wave int64, j *Judged) error {
+func recordVerdict(ctx context.Context, tx *transaction, wave int64, j *ledger.Judged) error {
 	const insert = `
 		INSERT INTO verdict (examination_id, number, at, result, reasons, counts, policy, wave_id)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (examination_id, number) DO UPDATE SET at = excluded.at, result = excluded.result,
 			reasons = excluded.reasons, counts = excluded.counts, policy = excluded.policy`
 	if v := j.AtRelease; v != nil {
-		if _, err := tx.ExecContext(ctx, insert, j.Case.key, 0, micros(v.At), string(v.Result), jsonText(v.Reasons),
+		if _, err := tx.ExecContext(ctx, insert, j.Case.Key, 0, micros(v.At), string(v.Result), jsonText(v.Reasons),
 			j.AtReleaseCounts, v.Policy, nil); err != nil {
 			return err
 		}
@@ -59,65 +50,35 @@ func recordVerdict(ctx context.Context, tx *transaction, wave int64, j *Judged) 
 		INSERT INTO verdict (examination_id, number, at, result, reasons, counts, policy, wave_id)
 		SELECT CAST($1 AS BIGINT), coalesce(max(number), 0) + 1, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT),
 			CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT) FROM verdict WHERE examination_id = $1`,
-		j.Case.key, micros(j.Now.At), string(j.Now.Result), jsonText(j.Now.Reasons), j.Counts, j.Now.Policy, wave)
+		j.Case.Key, micros(j.Now.At), string(j.Now.Result), jsonText(j.Now.Reasons), j.Counts, j.Now.Policy, wave)
 	return err
 }
 
-// Same reports whether the verdict is the one from before.
-func (j *Judged) Same() bool {
-	last := j.Case.Last
-	return last != nil && last.Result == j.Now.Result && last.Policy == j.Now.Policy && last.Counts == j.Counts &&
-		slices.Equal(last.Reasons, j.Now.Reasons)
-}
-
-// Wave is what is known of a wave of changes.
-type Wave struct {
-	ID     int64
-	Cause  release.WaveCause
-	Origin string
-	At     time.Time
-	// Judged says that all that it touched was judged before.
-	Judged bool
-}
-
-// ErrNoWave: there is no such wave. Its images may have gone meanwhile.
-var ErrNoWave = errors.New("no such wave")
-
 // Wave returns a wave.
-func (s *Store) Wave(ctx context.Context, id int64) (Wave, error) {
-	waves, err := collect(ctx, s.read, func(rows *sql.Rows) (w Wave, err error) {
+func (s *Store) Wave(ctx context.Context, id int64) (ledger.Wave, error) {
+	waves, err := collect(ctx, s.read, func(rows *sql.Rows) (w ledger.Wave, err error) {
 		var at int64
 		err = rows.Scan(&w.ID, &w.Cause, &w.Origin, &at, &w.Judged)
 		w.At = fromMicros(at)
 		return w, err
 	}, `SELECT id, cause, origin, at, judged_at IS NOT NULL FROM wave WHERE id = $1`, id)
 	if err == nil && len(waves) == 0 {
-		err = ErrNoWave
+		err = ledger.ErrNoWave
 	}
 	if err != nil {
-		return Wave{}, fmt.Errorf("read wave %d: %w", id, err)
+		return ledger.Wave{}, fmt.Errorf("read wave %d: %w", id, err)
 	}
 	return waves[0], nil
 }
 
-// WaveFinding is what a wave did to a finding: "new", "gone" or "changed".
-type WaveFinding struct {
-	PURL     string
-	Advisory advisory.Advisory
-	Change   string
-	Fixed    []string
-	// Images counts those that ship the package now.
-	Images int
-}
-
 // WaveFindings returns what a wave did to findings, the worst first, at most limit of
 // them, and how many there are.
-func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]WaveFinding, int, error) {
+func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]ledger.FindingChange, int, error) {
 	total, _, err := scanOne[int](ctx, s.read, `SELECT count(*) FROM wave_finding WHERE wave_id = $1`, wave)
 	if err != nil {
 		return nil, 0, fmt.Errorf("count what wave %d did: %w", wave, err)
 	}
-	found, err := collect(ctx, s.read, func(rows *sql.Rows) (f WaveFinding, err error) {
+	found, err := collect(ctx, s.read, func(rows *sql.Rows) (f ledger.FindingChange, err error) {
 		var row advisoryRow
 		var fixed sql.NullString
 		if err = rows.Scan(&f.PURL, &f.Change, &fixed, &f.Images, &row.name, &row.modified, &row.published, &row.severity,
@@ -148,19 +109,9 @@ func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]Wave
 	return found, total, nil
 }
 
-// VerdictChange is a verdict that a wave led to, and the one before.
-type VerdictChange struct {
-	Repository string
-	Digest     release.Digest
-	Version    string // the newest that names it; empty when none does
-	Before     release.Result
-	After      release.Result
-	Reasons    []release.Reason
-}
-
 // WaveVerdicts returns the results that a wave changed, fails first, at most limit of
 // them, and how many there are. The first verdict on an image has no Before.
-func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]VerdictChange, int, error) {
+func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]ledger.VerdictChange, int, error) {
 	const from = `
 		FROM verdict v JOIN examination e ON e.id = v.examination_id
 		LEFT JOIN verdict b ON b.examination_id = v.examination_id AND b.number = v.number - 1 AND b.number > 0
@@ -169,7 +120,7 @@ func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]Verd
 	if err != nil {
 		return nil, 0, fmt.Errorf("count verdicts of wave %d: %w", wave, err)
 	}
-	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c VerdictChange, err error) {
+	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c ledger.VerdictChange, err error) {
 		var before, version sql.NullString
 		var reasons string
 		if err = rows.Scan(&c.Repository, &c.Digest, &version, &before, &c.After, &reasons); err != nil {
@@ -188,20 +139,9 @@ func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]Verd
 	return changes, total, nil
 }
 
-// EvidenceChange is a state that a look at papers found changed.
-type EvidenceChange struct {
-	Repository string
-	Digest     release.Digest
-	Place      string
-	Kind       release.PaperKind
-	Before     release.State
-	After      release.State
-	Reason     string
-}
-
 // WaveEvidence returns the changes of evidence that set off a wave, at most limit.
-func (s *Store) WaveEvidence(ctx context.Context, wave int64, limit int) ([]EvidenceChange, error) {
-	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c EvidenceChange, err error) {
+func (s *Store) WaveEvidence(ctx context.Context, wave int64, limit int) ([]ledger.EvidenceChange, error) {
+	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c ledger.EvidenceChange, err error) {
 		err = rows.Scan(&c.Repository, &c.Digest, &c.Place, &c.Kind, &c.Before, &c.After, &c.Reason)
 		return c, err
 	}, `SELECT e.repository, e.digest, coalesce(p.place, ''), c.kind, c.before, c.after, c.reason
@@ -217,7 +157,7 @@ func (s *Store) WaveEvidence(ctx context.Context, wave int64, limit int) ([]Evid
 
 // CloseWave marks a wave as judged and puts its messages on their way. It does nothing
 // for a wave that was closed before, and reports whether it did something.
-func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []Message) (bool, error) {
+func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []ledger.Message) (bool, error) {
 	closed := false
 	err := l.s.change(ctx, func(tx *transaction) error {
 		now := micros(l.s.now())
@@ -240,8 +180,8 @@ func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []Message) 
 
 // FindingsAsOf returns what advisories said of the packages of a case at a time: see
 // asOf. Only packages with findings are returned, or whose version cannot be compared.
-func (s *Store) FindingsAsOf(ctx context.Context, c *Case, at time.Time) ([]CasePackage, error) {
-	var found []CasePackage
+func (s *Store) FindingsAsOf(ctx context.Context, c *ledger.Case, at time.Time) ([]ledger.Package, error) {
+	var found []ledger.Package
 	err := s.view(ctx, func(tx *transaction) error {
 		packages, err := collect(ctx, tx, func(rows *sql.Rows) (identified, error) {
 			var p release.Package
@@ -254,7 +194,7 @@ func (s *Store) FindingsAsOf(ctx context.Context, c *Case, at time.Time) ([]Case
 			FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id JOIN package p ON p.id = dp.package_id
 			WHERE d.examination_id = $1 AND p.family <> ''
 				AND EXISTS (SELECT 1 FROM affected f WHERE f.family = p.family AND f.subject = p.subject)
-			ORDER BY p.purl`, c.key)
+			ORDER BY p.purl`, c.Key)
 		if err != nil {
 			return err
 		}
@@ -267,8 +207,8 @@ func (s *Store) FindingsAsOf(ctx context.Context, c *Case, at time.Time) ([]Case
 	return found, nil
 }
 
-func evaluateAsOf(ctx context.Context, tx querier, packages []identified, at int64) ([]CasePackage, error) {
-	var found []CasePackage
+func evaluateAsOf(ctx context.Context, tx querier, packages []identified, at int64) ([]ledger.Package, error) {
+	var found []ledger.Package
 	evaluator := advisory.NewEvaluator()
 	for chunk := range slices.Chunk(packages, batch) {
 		names := make([]named, len(chunk))
@@ -288,7 +228,7 @@ func evaluateAsOf(ctx context.Context, tx querier, packages []identified, at int
 			if len(result.Matches) == 0 && result.Unknown == "" {
 				continue
 			}
-			of := CasePackage{Key: p.key, PURL: p.PURL, Name: p.Name, Gap: result.Unknown}
+			of := ledger.Package{Key: p.key, PURL: p.PURL, Name: p.Name, Gap: result.Unknown}
 			since := make(map[string]int64)
 			for _, m := range result.Matches {
 				since[m.Advisory.ID] = min(at, max(m.Advisory.Published.UnixMicro(), 0))
