@@ -19,7 +19,7 @@ import (
 // closes. All of it happens, or nothing.
 func (l *Ledger) ApplyAdvisories(ctx context.Context, ecosystem string, records []ledger.Published) (ledger.Applied, error) {
 	var applied ledger.Applied
-	err := l.s.change(ctx, func(tx *transaction) (err error) {
+	err := l.Store.change(ctx, func(tx *transaction) (err error) {
 		applied, err = l.applyAdvisories(ctx, tx, ecosystem, records)
 		return err
 	})
@@ -32,7 +32,7 @@ func (l *Ledger) ApplyAdvisories(ctx context.Context, ecosystem string, records 
 // Sync is [Ledger.ApplyAdvisories] and [Ledger.FinishSync] in one.
 func (l *Ledger) Sync(ctx context.Context, changes ledger.Changes) (ledger.Applied, error) {
 	var applied ledger.Applied
-	err := l.s.change(ctx, func(tx *transaction) (err error) {
+	err := l.Store.change(ctx, func(tx *transaction) (err error) {
 		if applied, err = l.applyAdvisories(ctx, tx, changes.Feed.Ecosystem, changes.Records); err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (l *Ledger) Sync(ctx context.Context, changes ledger.Changes) (ledger.Appli
 
 // FinishSync remembers how a fetch ended and has what it touched judged.
 func (l *Ledger) FinishSync(ctx context.Context, feed ledger.Feed) error {
-	err := l.s.change(ctx, func(tx *transaction) error { return l.finishSync(ctx, tx, feed) })
+	err := l.Store.change(ctx, func(tx *transaction) error { return l.finishSync(ctx, tx, feed) })
 	if err != nil {
 		return fmt.Errorf("finish sync of %s: %w", feed.Ecosystem, err)
 	}
@@ -82,6 +82,50 @@ func (s *Store) Feeds(ctx context.Context) ([]ledger.Feed, error) {
 	return feeds, nil
 }
 
+// DropAdvisories takes in that a feed no longer has records of these ids. OSV withdraws
+// records and does not delete them, but a mirror may lose some; what is gone from the
+// feed is found no more, and its history stays.
+func (l *Ledger) DropAdvisories(ctx context.Context, ecosystem string, ids []string) (ledger.Applied, error) {
+	var applied ledger.Applied
+	err := l.change(ctx, func(tx *transaction) (err error) {
+		applied, err = l.apply(ctx, tx, ecosystem, func(a *application) error {
+			for chunk := range slices.Chunk(ids, batch) {
+				if err := a.drop(ctx, chunk); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return ledger.Applied{}, fmt.Errorf("drop advisories of %s: %w", ecosystem, err)
+	}
+	return applied, nil
+}
+
+func (a *application) drop(ctx context.Context, ids []string) error {
+	gone, err := collect(ctx, a.tx, func(rows *sql.Rows) (s stored, err error) {
+		err = rows.Scan(&s.key, &s.digest, &s.shown[0], &s.shown[1])
+		return s, err
+	}, `SELECT id, digest, severity, aliases FROM advisory WHERE feed = $1 AND gone_at IS NULL AND name IN `+list(len(ids), 1),
+		append([]any{a.ecosystem}, anys(ids)...)...)
+	if err != nil {
+		return fmt.Errorf("read advisories: %w", err)
+	}
+	for _, s := range gone {
+		if err := a.endVersion(ctx, s.key); err != nil {
+			return err
+		}
+		// Without a digest: when the same record comes back it is a change.
+		if _, err := a.tx.ExecContext(ctx, `UPDATE advisory SET gone_at = $2, digest = '' WHERE id = $1`, s.key, a.at); err != nil {
+			return fmt.Errorf("store that an advisory is gone: %w", err)
+		}
+		a.changed[s.key] = s
+	}
+	return nil
+}
+
 // stored is an advisory as the store has it.
 type stored struct {
 	key    int64
@@ -107,18 +151,29 @@ type application struct {
 }
 
 func (l *Ledger) applyAdvisories(ctx context.Context, tx *transaction, ecosystem string, records []ledger.Published) (ledger.Applied, error) {
-	if err := l.s.engine.lockMatching(ctx, tx, matchingAdvisories); err != nil {
+	return l.apply(ctx, tx, ecosystem, func(a *application) error {
+		for chunk := range slices.Chunk(records, batch) {
+			if err := a.store(ctx, chunk); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// apply has advisories changed, and then brings everything up to date that hangs on
+// them.
+func (l *Ledger) apply(ctx context.Context, tx *transaction, ecosystem string, change func(*application) error) (ledger.Applied, error) {
+	if err := l.Store.engine.lockMatching(ctx, tx, matchingAdvisories); err != nil {
 		return ledger.Applied{}, err
 	}
 	a := &application{
-		l: l, tx: tx, ecosystem: ecosystem, at: micros(l.s.now()),
+		l: l, tx: tx, ecosystem: ecosystem, at: micros(l.Store.now()),
 		changed: make(map[int64]stored), subjects: make(map[named]bool),
 		around: make(map[int64]bool), rated: make(map[int64]bool),
 	}
-	for chunk := range slices.Chunk(records, batch) {
-		if err := a.store(ctx, chunk); err != nil {
-			return ledger.Applied{}, err
-		}
+	if err := change(a); err != nil {
+		return ledger.Applied{}, err
 	}
 	applied := ledger.Applied{Changed: len(a.changed)}
 	if len(a.changed) == 0 {

@@ -15,7 +15,7 @@ import (
 // those that waited already are counted too.
 func (l *Ledger) EnqueueDue(ctx context.Context, repositories []string, evidence time.Duration) (int, error) {
 	var n int
-	err := l.s.change(ctx, func(tx *transaction) error {
+	err := l.Store.change(ctx, func(tx *transaction) error {
 		tasks, err := l.due(ctx, tx, repositories, evidence)
 		if err != nil {
 			return err
@@ -30,7 +30,7 @@ func (l *Ledger) EnqueueDue(ctx context.Context, repositories []string, evidence
 }
 
 func (l *Ledger) due(ctx context.Context, tx *transaction, repositories []string, evidence time.Duration) ([]release.Task, error) {
-	now := l.s.now()
+	now := l.Store.now()
 	var tasks []release.Task
 	if len(repositories) > 0 {
 		args := append([]any{micros(now.Add(-evidence))}, anys(repositories)...)
@@ -77,8 +77,8 @@ func (s *Store) Ecosystems(ctx context.Context) ([]string, error) {
 
 // Rejudge has all images judged again: the policy is another, or time has passed.
 func (l *Ledger) Rejudge(ctx context.Context, origin string) error {
-	err := l.s.change(ctx, func(tx *transaction) error {
-		wave, err := l.openWave(ctx, tx, release.WavePolicy, origin, micros(l.s.now()))
+	err := l.Store.change(ctx, func(tx *transaction) error {
+		wave, err := l.openWave(ctx, tx, release.WavePolicy, origin, micros(l.Store.now()))
 		if err != nil {
 			return err
 		}

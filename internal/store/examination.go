@@ -26,7 +26,7 @@ func (l *Ledger) RecordExamination(ctx context.Context, found ledger.Examined) e
 	for i := range found.Documents {
 		ready[i] = l.prepare(&found.Documents[i])
 	}
-	err := l.s.change(ctx, func(tx *transaction) error {
+	err := l.Store.change(ctx, func(tx *transaction) error {
 		r := &examiner{l: l, tx: tx, found: found, documents: ready, at: micros(ex.At)}
 		if err := r.record(ctx); err != nil {
 			return err
@@ -55,7 +55,7 @@ type examiner struct {
 }
 
 func (r *examiner) record(ctx context.Context) error {
-	if err := r.l.s.engine.lockMatching(ctx, r.tx, matchingPackages); err != nil {
+	if err := r.l.Store.engine.lockMatching(ctx, r.tx, matchingPackages); err != nil {
 		return err
 	}
 	if err := r.examination(ctx); err != nil {

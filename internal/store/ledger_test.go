@@ -295,4 +295,6 @@ func TestNothingIsWrittenOfAnExaminationThatFails(t *testing.T) {
 
 type refusing struct{}
 
-func (refusing) Enqueue(context.Context, *sql.Tx, ...release.Task) error { return fmt.Errorf("no room") }
+func (refusing) Enqueue(context.Context, *sql.Tx, ...release.Task) error {
+	return fmt.Errorf("no room")
+}
