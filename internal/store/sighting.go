@@ -19,18 +19,34 @@ func (l *Ledger) RecordLook(ctx context.Context, look release.Look, seen release
 		if err := l.queue.Enqueue(ctx, tx.Tx, tasks...); err != nil {
 			return err
 		}
-		for _, m := range r.moves {
-			if m.Alarming() {
-				return l.alarm(ctx, tx, look)
-			}
-		}
-		return nil
+		return l.alarm(ctx, tx, look, r.moves)
 	})
 }
 
-// alarm opens a wave for the version tags of a repository that a look found moved.
-func (l *Ledger) alarm(ctx context.Context, tx *transaction, look release.Look) error {
-	if _, err := l.openWave(ctx, tx, release.WaveTag, look.Repository, micros(look.At)); err != nil {
+// alarm opens a wave for the version tags that a look found moved. The images that
+// they named and name are judged again.
+func (l *Ledger) alarm(ctx context.Context, tx *transaction, look release.Look, moves []release.Move) error {
+	args := []any{look.Repository}
+	for _, m := range moves {
+		if m.Alarming() {
+			args = append(args, string(m.From), string(m.To))
+		}
+	}
+	if len(args) == 1 {
+		return nil
+	}
+	images, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
+		err = rows.Scan(&key)
+		return key, err
+	}, `SELECT id FROM examination WHERE at IS NOT NULL AND repository = $1 AND digest IN `+list(len(args)-1, 1), args...)
+	if err != nil {
+		return fmt.Errorf("read images whose tags moved: %w", err)
+	}
+	wave, err := l.openWave(ctx, tx, release.WaveTag, look.Repository, micros(look.At))
+	if err != nil {
+		return err
+	}
+	if err := addToWave(ctx, tx, wave, images); err != nil {
 		return err
 	}
 	return l.sealWave(ctx, tx, release.WaveTag, look.Repository)

@@ -268,6 +268,8 @@ CREATE TABLE verdict (
 -- Messages on their way.
 CREATE TABLE outbox (
     id           TEXT    NOT NULL PRIMARY KEY,
+    -- What it tells of, the same for every target.
+    notice       TEXT    NOT NULL,
     target       TEXT    NOT NULL,
     body         BYTEA   NOT NULL,
     created_at   BIGINT  NOT NULL,
