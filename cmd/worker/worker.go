@@ -20,7 +20,7 @@ func run(ctx context.Context, p command.Process) int {
 		Short:     "Keep the tally of container releases in the background",
 		Verb:      "run",
 		VerbShort: "Run until told to stop",
-		Settings:  config.ForWorker(),
+		Settings:  config.ForWorker().Also(checkTrust),
 		Start:     start,
 	}, p)
 }
