@@ -240,6 +240,7 @@ CREATE TABLE wave_image (
     examination_id BIGINT NOT NULL REFERENCES examination (id) ON DELETE CASCADE,
     PRIMARY KEY (wave_id, examination_id)
 ) {{clustered}};
+CREATE INDEX wave_image_of ON wave_image (examination_id);
 
 -- What a wave did to findings.
 CREATE TABLE wave_finding (

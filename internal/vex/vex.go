@@ -1,0 +1,3 @@
+package vex
+
+type Document struct{}
