@@ -15,16 +15,16 @@ import (
 
 // Coverage tells which ecosystems the store has advisories of, and the age of each
 // feed that ever was complete.
-func (s *Store) Coverage(ctx context.Context) (advisory.Coverage, []ledger.Feed, error) {
+func (l *Ledger) Coverage(ctx context.Context) (advisory.Coverage, []ledger.Feed, error) {
 	c := advisory.Coverage{Families: map[string]bool{}, Ecosystems: map[string]bool{}}
-	feeds, err := s.Feeds(ctx)
+	feeds, err := l.Feeds(ctx)
 	if err != nil {
 		return c, nil, err
 	}
 	for _, f := range feeds {
 		c.Families[f.Ecosystem] = !f.SyncedAt.IsZero()
 	}
-	names, err := collect(ctx, s.read, func(rows *sql.Rows) (name string, err error) {
+	names, err := collect(ctx, l.read, func(rows *sql.Rows) (name string, err error) {
 		err = rows.Scan(&name)
 		return name, err
 	}, `SELECT name FROM ecosystem`)
@@ -45,13 +45,13 @@ const casesAtOnce = batch
 //
 // Of a wave that only asks again, those are left out that another wave is about to have
 // judged: what changes there has a better reason.
-func (s *Store) Cases(ctx context.Context, wave int64, after *ledger.Case) ([]ledger.Case, error) {
+func (l *Ledger) Cases(ctx context.Context, wave int64, after *ledger.Case) ([]ledger.Case, error) {
 	from := int64(0)
 	if after != nil {
 		from = after.Key
 	}
 	var cases []ledger.Case
-	err := s.view(ctx, func(tx *transaction) (err error) {
+	err := l.view(ctx, func(tx *transaction) (err error) {
 		keys, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
 			err = rows.Scan(&key)
 			return key, err
@@ -77,9 +77,9 @@ func (s *Store) Cases(ctx context.Context, wave int64, after *ledger.Case) ([]le
 }
 
 // AllCases returns the cases of all images whose papers were looked at.
-func (s *Store) AllCases(ctx context.Context) ([]ledger.Case, error) {
+func (l *Ledger) AllCases(ctx context.Context) ([]ledger.Case, error) {
 	var cases []ledger.Case
-	err := s.view(ctx, func(tx *transaction) error {
+	err := l.view(ctx, func(tx *transaction) error {
 		keys, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
 			err = rows.Scan(&key)
 			return key, err

@@ -25,7 +25,7 @@ const criticalVector = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
 // one returns the only case: what is known of the only release.
 func one(t *testing.T, b *tallytest.Bench) ledger.Case {
 	t.Helper()
-	all, err := b.Store.AllCases(t.Context())
+	all, err := b.Ledger.AllCases(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
