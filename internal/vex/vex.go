@@ -1,3 +1,0 @@
-package vex
-
-type Document struct{}
