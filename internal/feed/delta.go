@@ -1,174 +1,153 @@
 package feed
 
 import (
-	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"strings"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/tallyman-io/tallyman/internal/osvzip"
 )
 
 const (
-	// maxChanges is how many records are fetched one by one.
-	maxChanges = 1000
-	// maxDelta bounds their bytes, and maxList those of the list.
-	maxDelta = 64 << 20
-	maxList  = 256 << 20
-	maxLine  = 1024
-	// fetchesAtOnce bounds the requests that run at a time.
-	fetchesAtOnce = 4
+	// maxList bounds modified_id.csv, in bytes: about a hundred for each record.
+	maxList = 512 << 20
+	// maxDelta is how many records are fetched one by one before all of them at once
+	// cost the source less.
+	maxDelta = 1000
+	// fetchers is how many single records are fetched at the same time.
+	fetchers = 4
 )
 
-// change is a line of modified_id.csv.
-type change struct {
-	at time.Time
-	id string
-}
-
-// Delta hands out the records that changed since, by the list of the source. Those that
-// changed at the very time of the last change are handed out again: more may have changed
-// then. When all were, it returns what to remember.
-//
-// It returns ErrNotModified when nothing changed, and ErrTooMany or ErrNoDelta when a
-// snapshot is called for: so when the list is a tenth shorter than the feed was, which
-// the snapshot then refuses, or not. Nothing is handed out unless all of it is there.
+// Delta hands out the records that the source lists as modified at or after the
+// cursor of known, the oldest first, one at a time. Those of the cursor's own moment
+// come again, since others may share it. The state is what to keep when the records
+// that were handed out were applied, also beside an error: then it is behind the first
+// that was not. The error is [ErrNotModified] when the list is that of known, and
+// [ErrSnapshotNeeded] when a thousand records changed, the list shrank, there is
+// none, or it names a record that is not there.
 func (c *Client) Delta(ctx context.Context, ecosystem string, known State, each func(Record) error) (State, error) {
-	next, records, err := c.delta(ctx, ecosystem, known)
-	if err != nil {
-		return State{}, fmt.Errorf("fetch changes of %s: %w", ecosystem, err)
+	if err := checkEcosystem(ecosystem); err != nil {
+		return known, err
 	}
-	for _, r := range records {
-		if err := each(r); err != nil {
-			return State{}, err
-		}
+	next, err := c.delta(ctx, ecosystem, known, each)
+	if err != nil {
+		return next, fmt.Errorf("feed %s: %w", ecosystem, err)
 	}
 	return next, nil
 }
 
-func (c *Client) delta(ctx context.Context, ecosystem string, known State) (State, []Record, error) {
+func (c *Client) delta(ctx context.Context, ecosystem string, known State, each func(Record) error) (State, error) {
 	if known.Cursor.IsZero() {
-		return State{}, nil, ErrNoDelta
+		return known, fmt.Errorf("%w: no record says when it was modified", ErrSnapshotNeeded)
 	}
-	list, tag, err := c.list(ctx, ecosystem, known.ListETag)
+	list, version, err := c.list(ctx, path{ecosystem, "modified_id.csv"}, known)
 	if err != nil {
-		return State{}, nil, err
+		return known, err
 	}
-	if len(list)*10 < known.Records*9 {
-		return State{}, nil, fmt.Errorf("%w: modified_id.csv lists %d records, %d were known", ErrTooMany, len(list), known.Records)
+	if list.total*10 < known.Records*9 {
+		return known, fmt.Errorf("%w: the list has %d records, there were %d", ErrSnapshotNeeded, list.total, known.Records)
 	}
-	next := known
-	next.ListETag, next.Records = tag, len(list)
-	var ids []string
-	for _, change := range list {
-		if change.at.Before(known.Cursor) {
-			continue
-		}
-		if ids = append(ids, change.id); len(ids) > maxChanges {
-			return State{}, nil, fmt.Errorf("%w: more than %d", ErrTooMany, maxChanges)
-		}
-		if change.at.After(next.Cursor) {
-			next.Cursor = change.at
-		}
+	if list.changed == nil {
+		return known, fmt.Errorf("%w: more than %d records have changed since %s", ErrSnapshotNeeded, maxDelta, known.Cursor.Format(time.RFC3339))
 	}
-	records, err := c.records(ctx, ecosystem, ids)
-	return next, records, err
-}
-
-// records fetches single records, and keeps their order.
-func (c *Client) records(ctx context.Context, ecosystem string, ids []string) ([]Record, error) {
-	records := make([]Record, len(ids))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(fetchesAtOnce)
-	for i, id := range ids {
-		group.Go(func() error {
-			raw, err := c.record(ctx, ecosystem, id)
-			records[i] = Record{ID: id, Raw: raw}
+	next, now := known, c.config.Now()
+	err = c.records(ctx, ecosystem, list.sorted(), func(change listed, record Record) error {
+		if err := each(record); err != nil {
 			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err //nolint:wrapcheck // it names the record
-	}
-	total := 0
-	for _, r := range records {
-		if total += len(r.Raw); total > maxDelta {
-			return nil, fmt.Errorf("%w: of more than %d bytes", ErrTooMany, maxDelta)
 		}
-	}
-	return records, nil
-}
-
-func (c *Client) record(ctx context.Context, ecosystem, id string) ([]byte, error) {
-	var raw []byte
-	_, err := c.fetch(ctx, ecosystem, id+".json", "", maxRecord, func(in io.Reader) (err error) {
-		raw, err = io.ReadAll(in)
-		return err //nolint:wrapcheck // the caller names it
+		// What is dated ahead must not hide what comes until then.
+		if change.modified.After(next.Cursor) && !change.modified.After(now) {
+			next.Cursor = change.modified
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s, which modified_id.csv lists: %w", id, err)
+		return next, err
 	}
-	found, err := idOf(raw)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %s.json: %w", ErrRefused, id, err)
-	case found != id:
-		return nil, fmt.Errorf("%w: %s.json: expected the id %s, found %s", ErrRefused, id, id, shorten(found))
-	}
-	return raw, nil
+	next.List, next.Records, next.SyncedAt = version, list.total, now
+	return next, nil
 }
 
-// list reads modified_id.csv. ErrNoDelta says that there is none.
-func (c *Client) list(ctx context.Context, ecosystem, known string) (changes []change, tag string, err error) {
-	tag, err = c.fetch(ctx, ecosystem, "modified_id.csv", known, maxList, func(in io.Reader) (err error) {
-		changes, err = parseList(in)
-		return err
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, "", ErrNoDelta
+func (c *Client) list(ctx context.Context, p path, known State) (list, Version, error) {
+	file, err := c.temporaryFile()
+	if err != nil {
+		return list{}, Version{}, err
 	}
-	if err != nil && !errors.Is(err, ErrNotModified) {
-		err = fmt.Errorf("modified_id.csv: %w", err)
-	}
-	return changes, tag, err
-}
-
-// parseList reads "<time>,<ID>" lines, in any order, each id once. The list of all
-// ecosystems has "<time>,<Ecosystem>/<ID>", which is not what is read here.
-func parseList(in io.Reader) ([]change, error) {
-	var changes []change
-	seen := make(map[string]bool)
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 0, maxLine), maxLine)
-	for number := 1; lines.Scan(); number++ {
-		line := strings.TrimSuffix(lines.Text(), "\r")
-		if line == "" {
-			continue
-		}
-		text, id, ok := strings.Cut(line, ",")
-		at, err := time.Parse(time.RFC3339Nano, text)
-		if !ok || err != nil {
-			return nil, fmt.Errorf("%w: line %d: expected <RFC 3339 time>,<ID>, found %q", ErrRefused, number, shorten(line))
-		}
-		if err := checkID(id); err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
-		}
-		if len(changes) >= maxRecords {
-			return nil, fmt.Errorf("%w: expected at most %d lines, found more", ErrRefused, maxRecords)
-		}
-		if !seen[id] {
-			seen[id] = true
-			changes = append(changes, change{at: at.UTC(), id: id})
-		}
-	}
-	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return nil, fmt.Errorf("%w: expected lines of at most %d bytes, found a longer one", ErrRefused, maxLine)
+	defer file.Close() //nolint:errcheck // its content does not matter any more
+	sink := fileSink{file.File}
+	version, err := c.fetch(ctx, p, known.List, maxList, sink)
+	if errors.Is(err, errMissing) {
+		return list{}, Version{}, fmt.Errorf("%w: %w", ErrSnapshotNeeded, err)
 	} else if err != nil {
-		return nil, err //nolint:wrapcheck // of the connection
+		return list{}, Version{}, err
 	}
-	return changes, nil
+	if _, err := sink.Seek(0, 0); err != nil {
+		return list{}, Version{}, err
+	}
+	l, err := readList(ctx, file, known.Cursor)
+	if err != nil {
+		return list{}, Version{}, fmt.Errorf("%s: %w", c.url(p), err)
+	}
+	return l, version, nil
+}
+
+// records fetches several records at a time and hands them out in order. At most
+// fetchers of them are in memory.
+func (c *Client) records(ctx context.Context, ecosystem string, changes []listed, do func(listed, Record) error) error {
+	type answer struct {
+		record Record
+		err    error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel()
+	queue := make(chan chan answer, fetchers-2) // one more is being sent, one received
+	group.Go(func() {
+		defer close(queue)
+		for _, change := range changes {
+			slot := make(chan answer, 1)
+			group.Go(func() {
+				record, err := c.record(ctx, ecosystem, change.id)
+				slot <- answer{record, err}
+			})
+			select {
+			case queue <- slot:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for _, change := range changes {
+		slot, ok := <-queue
+		if !ok {
+			return context.Cause(ctx)
+		}
+		a := <-slot
+		if a.err != nil {
+			return a.err
+		}
+		if err := do(change, a.record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) record(ctx context.Context, ecosystem, id string) (Record, error) {
+	p := path{ecosystem, id + ".json"}
+	var to memorySink
+	_, err := c.fetch(ctx, p, Version{}, osvzip.MaxRecord, &to)
+	if errors.Is(err, errMissing) {
+		return Record{}, fmt.Errorf("%w: %s is listed, and is not there: %w", ErrSnapshotNeeded, id, err)
+	} else if err != nil {
+		return Record{}, err
+	}
+	if _, err := inspect(id, to.raw); err != nil {
+		return Record{}, fmt.Errorf("%s: %w: %w", c.url(p), ErrRefused, err)
+	}
+	return Record{id, to.raw, sha256.Sum256(to.raw)}, nil
 }

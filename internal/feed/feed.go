@@ -1,155 +1,184 @@
-// Package feed fetches advisories from where they are published: a bucket laid out as
-// OSV's (https://google.github.io/osv.dev/data/), or a mirror of it, over https, http or
-// as a folder. For each ecosystem it has
-//
-//	<Ecosystem>/all.zip           all records, ID.json each
-//	<Ecosystem>/modified_id.csv   "<time>,<ID>" for each record, newest first
-//	<Ecosystem>/<ID>.json         one record
-//
-// A [Snapshot] is a whole feed, which is checked as a whole before any of it is handed
-// out; a delta is what changed since. What is partial, shrunken or harmful is refused.
-// What a record says of its own age is not believed: some databases say nothing. Records
-// are told apart by their content, which is for the caller to compare.
 package feed
 
 import (
-	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/osvzip"
 	"github.com/tallyman-io/tallyman/internal/retry"
 )
 
-// Errors of fetching.
+// OSV is the bucket that https://osv.dev publishes in.
+const OSV = "https://osv-vulnerabilities.storage.googleapis.com"
+
+// Errors of a [Client]. A [StatusError] is one, too.
 var (
-	// ErrNotModified: there is nothing new.
+	// ErrNotModified: the source has what it had when the state was made.
 	ErrNotModified = errors.New("not modified")
-	// ErrNoFeed: there is no such ecosystem at the source.
-	ErrNoFeed = errors.New("no such feed")
-	// ErrRefused: the data are not what a feed publishes, or less than before.
-	ErrRefused = errors.New("refused")
-	// ErrTooMany: more changed than is worth fetching one by one. A snapshot is called
-	// for.
-	ErrTooMany = errors.New("too many changes")
-	// ErrNoDelta: the source does not list what changed. A snapshot is called for.
-	ErrNoDelta = errors.New("the source does not list changes")
+	// ErrNoFeed: the source publishes nothing of such an ecosystem.
+	ErrNoFeed = errors.New("the source has no such ecosystem")
+	// ErrSnapshotNeeded: a delta cannot tell what has changed; a snapshot can.
+	ErrSnapshotNeeded = errors.New("a snapshot is needed")
+	// ErrRefused: the data are not what a feed publishes.
+	ErrRefused = osvzip.ErrRefused
+	// ErrPartial: less arrived than was announced. It is an [ErrRefused].
+	ErrPartial = fmt.Errorf("%w: partial", ErrRefused)
+	// ErrShrunken: there are fewer records than before. It is an [ErrRefused].
+	ErrShrunken = fmt.Errorf("%w: shrunken", ErrRefused)
 )
 
-// State is what is remembered of a feed from one fetch to the next. The zero value is
-// for a feed that was never fetched.
-type State struct {
-	// ETag is that of all.zip, ListETag that of modified_id.csv. Of a folder they stand
-	// for the size and the time of the file.
-	ETag     string `json:"etag,omitempty"`
-	ListETag string `json:"list_etag,omitempty"`
-	// Records counts those of the feed.
-	Records int `json:"records"`
-	// Cursor is the time of the newest change that was handed out, as the list has it.
-	// Zero when there was no list.
-	Cursor time.Time `json:"cursor,omitzero"`
-	// FullAt is when the feed was last fetched as a whole.
-	FullAt time.Time `json:"full_at,omitzero"`
-}
-
-// Record is an advisory as it is published.
-type Record struct {
-	ID  string
-	Raw []byte
-}
-
-// Config says where a feed is, and how to fetch it.
+// Config says where advisories come from.
 type Config struct {
-	// Base is the folder of the ecosystems: an https, http or file URL.
+	// Base is the URL of the bucket, with the scheme http, https or file.
 	Base string
-	// Transport connects; [http.DefaultTransport] when nil. Whatever it is, no host but
-	// that of Base is asked.
-	Transport http.RoundTripper
-	// Timeout bounds the wait for an answer and for each further part of it; a minute
-	// when zero.
+	// HTTP sends the requests; nil is a transport of its own, with the proxy of the
+	// environment. No other host than Base's is asked.
+	HTTP http.RoundTripper
+	// Timeout bounds the wait for an answer and for each further byte of it, not the
+	// whole of a download; 0 is 30 seconds.
 	Timeout time.Duration
-	// Dir is where a feed is kept while it is read; the system's folder for temporary
-	// files when empty.
-	Dir       string
+	// Dir is where downloads are kept until they are closed; empty is the system's.
+	Dir string
+	// UserAgent names the program to the source.
 	UserAgent string
-	Wait      retry.Wait // [retry.Sleep] when nil
-	Now       func() time.Time
+	Now       func() time.Time // nil is time.Now
+	Wait      retry.Wait       // between attempts; nil is retry.Sleep
 }
 
-// Client fetches. It is safe for concurrent use.
+// Client fetches from one source. It may be used by several goroutines at once.
 type Client struct {
-	cfg  Config
-	base *url.URL
-	http *http.Client
+	base   *url.URL
+	http   *http.Client
+	config Config
 }
 
-// New returns a client. It fetches nothing.
-func New(cfg Config) (*Client, error) {
-	base, err := url.Parse(cfg.Base)
+// Version tells one version of a file from another: what the source calls it (RFC
+// 9110, section 8.8). The zero Version is that of no file.
+type Version struct {
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"last_modified,omitempty"`
+}
+
+// State is what is known of one ecosystem between two syncs. The caller keeps it;
+// the zero State knows nothing.
+type State struct {
+	Zip  Version `json:"zip,omitzero"`
+	List Version `json:"list,omitzero"`
+	// Records is how many records the source has.
+	Records int `json:"records"`
+	// Cursor is the newest modification that was applied, as the source dates it.
+	// It is zero when no record of the last snapshot says when it was modified.
+	Cursor time.Time `json:"cursor,omitzero"`
+	// FullAt is when the last snapshot was taken, SyncedAt when the source was last
+	// asked. A record that is published late, with a date before the cursor, is found
+	// by a snapshot only: take one now and then.
+	FullAt   time.Time `json:"full_at,omitzero"`
+	SyncedAt time.Time `json:"synced_at,omitzero"`
+}
+
+// Record is one advisory as it was published.
+type Record struct {
+	ID     string
+	Raw    []byte
+	Digest [sha256.Size]byte // SHA-256 of Raw
+}
+
+// New returns a client; its error names every mistake in the URL.
+func New(config Config) (*Client, error) {
+	base, err := parseBase(config.Base)
 	if err != nil {
-		return nil, fmt.Errorf("feed: the address cannot be understood; expected an https, http or file URL, found %q", cfg.Base)
+		return nil, fmt.Errorf("advisory source %q: %w", redacted(config.Base), err)
 	}
-	switch {
-	case base.Scheme == "file" && base.Host == "" && filepath.IsAbs(filepath.FromSlash(base.Path)):
-	case (base.Scheme == "https" || base.Scheme == "http") && base.Host != "" && base.RawQuery == "" && base.Fragment == "":
+	if config.Timeout <= 0 {
+		config.Timeout = 30 * time.Second
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Wait == nil {
+		config.Wait = retry.Sleep
+	}
+	if config.HTTP == nil {
+		transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: time.Minute, MaxIdleConnsPerHost: fetchers}
+		config.HTTP = transport
+	}
+	return &Client{base: base, config: config, http: &http.Client{Transport: config.HTTP, CheckRedirect: sameHost(base)}}, nil
+}
+
+func parseBase(base string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, errors.New("expected an http, https or file URL") // the parser's error would show a password
+	}
+	var mistakes []string
+	switch u.Scheme {
+	case "http", "https":
+		if u.Hostname() == "" {
+			mistakes = append(mistakes, "expected a host, found none")
+		}
+	case "file":
+		if u.Host != "" && u.Host != "localhost" {
+			mistakes = append(mistakes, fmt.Sprintf("expected no host, as in file:///folder, found %s", u.Host))
+		}
+		if !strings.HasPrefix(u.Path, "/") {
+			mistakes = append(mistakes, "expected an absolute path, as in file:///folder")
+		}
 	default:
-		return nil, fmt.Errorf("feed: expected an https or http URL with a host, or file:///absolute/path, found %q", base.Redacted())
+		mistakes = append(mistakes, fmt.Sprintf("expected the scheme http, https or file, found %q", u.Scheme))
 	}
-	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
-	cfg.Dir = cmp.Or(cfg.Dir, os.TempDir())
-	if cfg.Wait == nil {
-		cfg.Wait = retry.Sleep
+	if u.User != nil {
+		mistakes = append(mistakes, "expected no user name or password")
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	if u.RawQuery != "" || u.ForceQuery {
+		mistakes = append(mistakes, "expected no query")
 	}
-	if cfg.Transport == nil {
-		cfg.Transport = http.DefaultTransport
+	if u.Fragment != "" {
+		mistakes = append(mistakes, "expected no fragment")
 	}
-	c := &Client{cfg: cfg, base: base}
-	c.http = &http.Client{Transport: cfg.Transport, CheckRedirect: c.checkRedirect}
-	return c, nil
+	if mistakes != nil {
+		return nil, errors.New(strings.Join(mistakes, "; "))
+	}
+	return u, nil
 }
 
-// checkRedirect lets a source move things about on its own host alone.
-func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
-	const most = 5
-	switch {
-	case req.URL.Host != c.base.Host:
-		return fmt.Errorf("%w: it redirects to %s; only %s is asked", ErrRefused, req.URL.Host, c.base.Host)
-	case c.base.Scheme == "https" && req.URL.Scheme != "https":
-		return fmt.Errorf("%w: it redirects from https to %s", ErrRefused, req.URL.Scheme)
-	case len(via) > most:
-		return fmt.Errorf("%w: it redirects more than %d times", ErrRefused, most)
+// redacted shows a URL without what may be a password in it.
+func redacted(base string) string {
+	if u, err := url.Parse(base); err == nil {
+		return u.Redacted()
+	}
+	return "…"
+}
+
+// sameHost refuses to be led to another host, or from https to http.
+func sameHost(base *url.URL) func(*http.Request, []*http.Request) error {
+	return func(req *http.Request, via []*http.Request) error {
+		if req.URL.Scheme != base.Scheme || req.URL.Host != base.Host {
+			return fmt.Errorf("%w: redirected to %s://%s: only %s://%s is contacted", errElsewhere, req.URL.Scheme, req.URL.Host, base.Scheme, base.Host)
+		}
+		if len(via) >= maxRedirects {
+			return fmt.Errorf("%w: redirected %d times", errElsewhere, len(via))
+		}
+		return nil
+	}
+}
+
+// path is where a file of an ecosystem lies under the base.
+type path struct{ ecosystem, file string }
+
+func (c *Client) url(p path) *url.URL {
+	return c.base.JoinPath(url.PathEscape(p.ecosystem), url.PathEscape(p.file))
+}
+
+// checkEcosystem keeps a name from being a path: OSV's have letters, digits, spaces
+// and ._:+- after a letter or digit.
+func checkEcosystem(name string) error {
+	if name == "" || len(name) > maxEcosystem || name[0] == ' ' || !osvzip.ValidID(strings.ReplaceAll(name, " ", "-")) {
+		return fmt.Errorf("ecosystem %q: expected a name such as Go, crates.io or Red Hat", name)
 	}
 	return nil
-}
-
-// CheckEcosystem refuses a name that cannot be that of a folder of a feed.
-func CheckEcosystem(name string) error {
-	if name == "" || len(name) > 100 || strings.ContainsAny(name, "/\\\x00?#") || name == "." || name == ".." {
-		return fmt.Errorf("ecosystem %q: expected a name such as Go, Debian or Red Hat", name)
-	}
-	return nil
-}
-
-// checkID refuses an id that would lead out of its folder.
-func checkID(id string) error {
-	if id == "" || len(id) > 256 || strings.ContainsAny(id, "/\\\x00?#%\"<> \t") || strings.HasPrefix(id, ".") {
-		return fmt.Errorf("%w: expected the id of a record, such as GO-2024-0001, found %q", ErrRefused, shorten(id))
-	}
-	return nil
-}
-
-func shorten(s string) string {
-	const longest = 80
-	if len(s) > longest {
-		return s[:longest] + "…"
-	}
-	return s
 }

@@ -3,248 +3,210 @@ package feed
 import (
 	"archive/zip"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
-	"path"
-	"slices"
+	"runtime"
 	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tallyman-io/tallyman/internal/osvzip"
 )
 
-// Bounds of a whole feed, in bytes and counts: far above what OSV publishes, and far
-// below what would do harm.
-const (
-	maxZip     = 4 << 30
-	maxTotal   = 32 << 30 // decompressed
-	maxRecord  = 64 << 20
-	maxRecords = 5_000_000
-	// namedBroken is how many broken records are named; all are counted.
-	namedBroken = 20
-)
+// namedBroken is how many broken records are named; all are counted.
+const namedBroken = 20
 
-// Snapshot is a whole feed, in a file of its own until Close.
+// Snapshot is an all.zip that was checked as a whole and waits in a temporary file.
 type Snapshot struct {
-	file    *os.File
-	entries []*zip.File
-	broken  []string
-	ids     map[string]bool
+	file    *temporaryFile
+	archive *osvzip.Archive
+	records []*zip.File // those that can be read
+	broken  int
+	named   []string
 	next    State
 }
 
-// Snapshot fetches a whole feed and checks it as a whole: that it is complete, that
-// every record is intact and of a size that a record may have, that no name leads out of
-// its folder, and that there are not a tenth fewer records than are known. It returns
-// ErrNotModified when it is the one that is known, and ErrNoFeed when there is none.
+// Snapshot fetches the whole feed of an ecosystem. It returns [ErrNotModified] when
+// the source still has the zip of known, and [ErrShrunken] when it has a tenth fewer
+// records than known has.
 func (c *Client) Snapshot(ctx context.Context, ecosystem string, known State) (*Snapshot, error) {
-	s, err := c.snapshot(ctx, ecosystem, known)
+	if err := checkEcosystem(ecosystem); err != nil {
+		return nil, err
+	}
+	file, err := c.temporaryFile()
 	if err != nil {
-		return nil, fmt.Errorf("fetch %s: %w", ecosystem, err)
+		return nil, fmt.Errorf("feed %s: %w", ecosystem, err)
+	}
+	s := &Snapshot{file: file}
+	if err := c.fill(ctx, s, path{ecosystem, "all.zip"}, known); err != nil {
+		return nil, fmt.Errorf("feed %s: %w", ecosystem, errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
 
-func (c *Client) snapshot(ctx context.Context, ecosystem string, known State) (_ *Snapshot, err error) {
-	next := State{FullAt: c.cfg.Now()}
-	// The list first: what changes after it is in the next delta, though it may be in the
-	// zip as well.
-	list, tag, err := c.list(ctx, ecosystem, "")
-	if err != nil && !errors.Is(err, ErrNoDelta) {
-		return nil, err
-	}
-	next.ListETag = tag
-	for _, change := range list {
-		if change.at.After(next.Cursor) {
-			next.Cursor = change.at
-		}
-	}
-	file, err := os.CreateTemp(c.cfg.Dir, "tallyman-feed-*.zip")
-	if err != nil {
-		return nil, fmt.Errorf("keep the feed: %w", err)
-	}
-	s := &Snapshot{file: file, ids: make(map[string]bool)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	next.ETag, err = c.fetch(ctx, ecosystem, "all.zip", known.ETag, maxZip, func(in io.Reader) error {
-		if err := file.Truncate(0); err != nil {
-			return fmt.Errorf("keep the feed: %w", err)
-		}
-		if _, err := file.Seek(0, io.SeekStart); err != nil {
-			return fmt.Errorf("keep the feed: %w", err)
-		}
-		if _, err := io.Copy(file, in); err != nil {
-			return fmt.Errorf("all.zip: %w", err)
-		}
-		return nil
-	})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w: %w", ErrNoFeed, err)
-	case err != nil:
-		return nil, err
-	}
-	if err := s.check(ctx); err != nil {
-		return nil, fmt.Errorf("all.zip: %w", err)
-	}
-	next.Records = len(s.ids)
-	if next.Records*10 < known.Records*9 {
-		return nil, fmt.Errorf("all.zip: %w: it shrank from %d records to %d", ErrRefused, known.Records, next.Records)
-	}
-	s.next = next
-	return s, nil
-}
-
-// check reads everything once.
-func (s *Snapshot) check(ctx context.Context) error {
-	size, err := s.file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return fmt.Errorf("read it back: %w", err)
-	}
-	r, err := zip.NewReader(s.file, size)
-	if err != nil {
-		return fmt.Errorf("%w: expected a complete zip file, found %d bytes that are none: %w", ErrRefused, size, err)
-	}
-	if s.entries, err = entriesOf(r.File); err != nil {
+func (c *Client) fill(ctx context.Context, s *Snapshot, p path, known State) error {
+	version, err := c.fetch(ctx, p, known.Zip, osvzip.MaxZip, fileSink{s.file.File})
+	if errors.Is(err, errMissing) {
+		return fmt.Errorf("%w: %w", ErrNoFeed, err)
+	} else if err != nil {
 		return err
 	}
-	for _, f := range s.entries {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		raw, err := readEntry(f)
-		if err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrRefused, f.Name, err)
-		}
-		id, err := idOf(raw)
-		if err != nil {
-			s.broken = append(s.broken, f.Name+": "+err.Error())
-			id = strings.TrimSuffix(path.Base(f.Name), ".json")
-		}
-		s.ids[id] = true
+	now := c.config.Now()
+	s.next = State{Zip: version, FullAt: now, SyncedAt: now}
+	if err := s.check(ctx, now); err != nil {
+		return fmt.Errorf("%s: %w", c.url(p), err)
 	}
-	if n := len(s.broken); n*2 > len(s.entries) || n > 10 && n*100 > len(s.entries) {
-		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, n, len(s.entries), s.broken[0])
+	if len(s.records)*10 < known.Records*9 {
+		return fmt.Errorf("%s: %w: expected at least nine tenths of the %d records before, found %d", c.url(p), ErrShrunken, known.Records, len(s.records))
 	}
 	return nil
 }
 
-// entriesOf looks at the directory of a zip before anything is read.
-func entriesOf(files []*zip.File) ([]*zip.File, error) {
-	if len(files) > maxRecords {
-		return nil, fmt.Errorf("%w: expected at most %d records, found %d", ErrRefused, maxRecords, len(files))
-	}
-	var total uint64
-	names := make(map[string]bool, len(files))
-	var entries []*zip.File
-	for _, f := range files {
-		switch {
-		case strings.ContainsAny(f.Name, "\\\x00") || path.Clean("/"+f.Name) != "/"+strings.TrimSuffix(f.Name, "/"):
-			return nil, fmt.Errorf("%w: an entry named %q leads out of its folder", ErrRefused, shorten(f.Name))
-		case names[f.Name]:
-			return nil, fmt.Errorf("%w: two entries named %q", ErrRefused, shorten(f.Name))
-		case f.UncompressedSize64 > maxRecord:
-			return nil, fmt.Errorf("%w: %s: expected at most %d bytes, found %d", ErrRefused, shorten(f.Name), maxRecord, f.UncompressedSize64)
-		}
-		names[f.Name] = true
-		if total += f.UncompressedSize64; total > maxTotal {
-			return nil, fmt.Errorf("%w: expected at most %d bytes decompressed, found more", ErrRefused, int64(maxTotal))
-		}
-		if f.Mode().IsRegular() && strings.HasSuffix(f.Name, ".json") {
-			entries = append(entries, f)
-		}
-	}
-	return entries, nil
+// checked is what was found of one entry.
+type checked struct {
+	broken   error
+	modified time.Time
 }
 
-// readEntry reads an entry, whatever size its header claims, and checks its checksum.
-func readEntry(f *zip.File) ([]byte, error) {
-	r, err := f.Open()
+// check reads everything once, before anything is handed out.
+func (s *Snapshot) check(ctx context.Context, now time.Time) (err error) {
+	if s.archive, err = osvzip.Open(s.file.Name()); err != nil {
+		return err
+	}
+	if len(s.archive.Others) > 0 {
+		return fmt.Errorf("%w: expected <ID>.json alone, found %q", ErrRefused, s.archive.Others[0])
+	}
+	files := s.archive.Records
+	if len(files) == 0 {
+		return fmt.Errorf("%w: there is no record in it", ErrRefused)
+	}
+	results := make([]checked, len(files))
+	group, ctx := errgroup.WithContext(ctx)
+	workers := runtime.GOMAXPROCS(0)
+	for w := range workers {
+		group.Go(func() (err error) {
+			for i := w; i < len(files) && err == nil; i += workers {
+				results[i], err = checkFile(ctx, files[i])
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	s.records = make([]*zip.File, 0, len(files))
+	for i, r := range results {
+		if r.broken != nil {
+			if s.broken++; len(s.named) < namedBroken {
+				s.named = append(s.named, fmt.Sprintf("%s: %v", files[i].Name, r.broken))
+			}
+			continue
+		}
+		s.records = append(s.records, files[i])
+		if r.modified.After(s.next.Cursor) && !r.modified.After(now) {
+			s.next.Cursor = r.modified
+		}
+	}
+	s.next.Records = len(s.records)
+	if osvzip.TooBroken(s.broken, len(s.records)) {
+		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, s.broken, len(files), s.named[0])
+	}
+	return nil
+}
+
+// checkFile returns an error when the file was damaged on its way; a record that was
+// broken before it was packed is only broken itself.
+func checkFile(ctx context.Context, f *zip.File) (checked, error) {
+	if err := context.Cause(ctx); err != nil {
+		return checked{}, err
+	}
+	id := strings.TrimSuffix(f.Name, ".json")
+	if !osvzip.ValidID(id) {
+		return checked{}, fmt.Errorf("%w: expected <ID>.json alone, found %q", ErrRefused, f.Name)
+	}
+	raw, err := osvzip.Read(f)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller names it
+		return checked{}, fmt.Errorf("%w: %s: %w", ErrRefused, f.Name, err)
 	}
-	defer r.Close() //nolint:errcheck // only read
-	raw, err := io.ReadAll(io.LimitReader(r, maxRecord+1))
-	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller names it
-	}
-	if len(raw) > maxRecord {
-		return nil, fmt.Errorf("expected at most %d bytes, found more", maxRecord)
-	}
-	return raw, nil
+	modified, err := inspect(id, raw)
+	return checked{err, modified}, nil
 }
 
-// idOf returns the id of a record, and why it is none.
-func idOf(raw []byte) (string, error) {
-	var record struct {
-		ID string `json:"id"`
+// inspect makes sure that a record is the one that its name says, and returns when
+// it says that it was modified; zero when it does not.
+func inspect(id string, raw []byte) (time.Time, error) {
+	var head struct {
+		ID       string          `json:"id"`
+		Modified json.RawMessage `json:"modified"`
 	}
-	if err := json.Unmarshal(raw, &record); err != nil {
-		return "", fmt.Errorf("expected a JSON object: %w", err)
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return time.Time{}, err
 	}
-	if record.ID == "" {
-		return "", errors.New("expected an id, found none")
+	if head.ID != id {
+		return time.Time{}, fmt.Errorf("expected id %q, found %q", id, head.ID)
 	}
-	return record.ID, nil
+	var modified time.Time
+	if json.Unmarshal(head.Modified, &modified) != nil || modified.Year() <= 1 {
+		return time.Time{}, nil
+	}
+	return modified.UTC(), nil
 }
 
-// Records counts the records.
-func (s *Snapshot) Records() int { return len(s.ids) }
+// Records counts the records that can be read.
+func (s *Snapshot) Records() int { return len(s.records) }
 
-// Broken names records that cannot be read, with the reason: at most twenty of them,
-// and how many there are.
-func (s *Snapshot) Broken() ([]string, int) {
-	return slices.Clone(s.broken[:min(len(s.broken), namedBroken)]), len(s.broken)
-}
+// Broken counts the records that are left out because they cannot be read, and names
+// the first twenty with the reason.
+func (s *Snapshot) Broken() (int, []string) { return s.broken, s.named }
 
-// Has reports whether the feed has a record of this id, also one that cannot be read.
-func (s *Snapshot) Has(id string) bool { return s.ids[id] }
+// Next is the state to keep once the records were applied.
+func (s *Snapshot) Next() State { return s.next }
 
-// Each hands out the records that can be read, in the order of the file. An error of
-// each ends it.
-func (s *Snapshot) Each(ctx context.Context, each func(Record) error) error {
-	for _, f := range s.entries {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+// Path is where the zip lies until Close or [Snapshot.Keep].
+func (s *Snapshot) Path() string { return s.file.Name() }
+
+// Each hands out the records in the order of the zip, and stops at the first error.
+func (s *Snapshot) Each(ctx context.Context, do func(Record) error) error {
+	for _, f := range s.records {
+		if err := context.Cause(ctx); err != nil {
+			return err
 		}
-		raw, err := readEntry(f)
+		raw, err := osvzip.Read(f)
 		if err != nil {
-			return fmt.Errorf("%s: %w", f.Name, err)
+			return fmt.Errorf("read back %s: %w", f.Name, err)
 		}
-		id, err := idOf(raw)
-		if err != nil {
-			continue // counted by check
-		}
-		if err := each(Record{ID: id, Raw: raw}); err != nil {
+		if err := do(Record{strings.TrimSuffix(f.Name, ".json"), raw, sha256.Sum256(raw)}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Next is what to remember once all records are taken in.
-func (s *Snapshot) Next() State { return s.next }
-
-// WriteTo writes the file as it was fetched.
-func (s *Snapshot) WriteTo(out io.Writer) (int64, error) {
-	if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-		return 0, fmt.Errorf("read the feed: %w", err)
+// Keep moves the zip to a place in the same file system as the client's folder.
+// Nothing can be read from the snapshot any more.
+func (s *Snapshot) Keep(name string) error {
+	err := errors.Join(s.file.Chmod(0o644), s.file.Sync(), s.closeArchive())
+	if err == nil {
+		err = os.Rename(s.file.Name(), name)
 	}
-	n, err := io.Copy(out, s.file)
-	if err != nil {
-		return n, fmt.Errorf("copy the feed: %w", err)
-	}
-	return n, nil
-}
-
-// Close removes the file.
-func (s *Snapshot) Close() error {
-	if err := errors.Join(s.file.Close(), os.Remove(s.file.Name())); err != nil {
-		return fmt.Errorf("remove the feed's file: %w", err)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return fmt.Errorf("keep %s: %w", name, err)
 	}
 	return nil
 }
+
+func (s *Snapshot) closeArchive() error {
+	if s.archive == nil {
+		return nil
+	}
+	archive := s.archive
+	s.archive = nil
+	return archive.Close()
+}
+
+// Close removes the temporary file.
+func (s *Snapshot) Close() error { return errors.Join(s.closeArchive(), s.file.Close()) }
