@@ -68,6 +68,8 @@ type Options struct {
 	RealTime bool
 	// Policy is the built-in one when nil.
 	Policy *policy.Policy
+	// FeedDir has the feeds; an empty folder of the bench's own when empty.
+	FeedDir string
 	// EvidenceEvery is an hour when zero.
 	EvidenceEvery time.Duration
 }
@@ -80,6 +82,9 @@ func New(t testing.TB, databaseURL string, opts Options) *Bench {
 		Waiting: &Tasks{}, now: time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC),
 	}
 	b.Repository = b.Server.Repository(Path)
+	if opts.FeedDir != "" {
+		b.FeedDir = opts.FeedDir
+	}
 	clock := b.Now
 	if opts.RealTime {
 		clock = time.Now
