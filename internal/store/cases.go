@@ -38,7 +38,7 @@ func (l *Ledger) Coverage(ctx context.Context) (advisory.Coverage, []ledger.Feed
 }
 
 // casesAtOnce bounds how many cases are read in one go.
-const casesAtOnce = batch
+const casesAtOnce = 1000
 
 // Cases returns the cases of images that a wave touched, in a fixed order: some after
 // the one given, or the first for a nil. It returns none when there are no more.
