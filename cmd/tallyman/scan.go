@@ -59,7 +59,7 @@ func runScan(cmd *cobra.Command, file, format string, threshold scan.Threshold, 
 	}
 	db, err := advisory.Open(file)
 	if errors.Is(err, advisory.ErrNoDatabase) {
-		return fmt.Errorf("%w; make one with tallyman db update or db import", err)
+		return fmt.Errorf("%w; make one with tallyman db import or db update", err)
 	} else if err != nil {
 		return err
 	}
