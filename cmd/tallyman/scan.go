@@ -70,7 +70,7 @@ func runScan(cmd *cobra.Command, scanner scan.Scanner, file, format string, thre
 	}
 	db, err := advisory.Open(file)
 	if errors.Is(err, advisory.ErrNoDatabase) {
-		return fmt.Errorf("%w; make one with tallyman db import", err)
+		return fmt.Errorf("%w; make one with tallyman db import or db update", err)
 	} else if err != nil {
 		return err
 	}
