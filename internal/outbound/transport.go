@@ -114,7 +114,8 @@ func passedProxy(req *http.Request) (*url.URL, error) {
 	return nil, nil
 }
 
-// RoundTrip implements [http.RoundTripper].
+// RoundTrip implements [http.RoundTripper]. An answer that redirects to where the
+// rules do not allow is refused with an [Error], too.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p, err := t.check(req)
 	if err != nil {
@@ -130,7 +131,34 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	} else {
 		req = req.WithContext(ctx)
 	}
-	return t.inner.RoundTrip(req)
+	resp, err := t.inner.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.checkRedirect(req, resp); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	return resp, nil
+}
+
+// checkRedirect reports why the answer may not be followed. The request that
+// follows it is checked again: this one tells before anybody else does.
+func (t *Transport) checkRedirect(req *http.Request, resp *http.Response) error {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return nil
+	}
+	to, err := resp.Location()
+	if err != nil {
+		return nil //nolint:nilerr // whoever follows it finds the same.
+	}
+	next := req.Clone(req.Context())
+	next.URL, next.Response, next.Body = to, &http.Response{Request: req}, nil
+	_, err = t.check(next)
+	return err
 }
 
 func (t *Transport) check(req *http.Request) (*pass, error) {
