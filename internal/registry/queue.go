@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/tallyman-io/tallyman/internal/retry"
 )
 
 // queue lets a number of requests at a time go to one host, and none while the
@@ -93,7 +95,7 @@ func (q *queue) heed(host string, resp *http.Response) {
 		return
 	}
 	now := q.now()
-	after, err := parseRetryAfter(resp.Header.Get("Retry-After"), now)
+	after, err := retry.ParseAfter(resp.Header.Get("Retry-After"), now)
 	if err != nil {
 		return
 	}
