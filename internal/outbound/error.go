@@ -1,6 +1,9 @@
 package outbound
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // Error says that a request was not made.
 type Error struct {
@@ -31,4 +34,10 @@ func (e *Error) Error() string {
 		b.WriteString("; " + e.Remedy)
 	}
 	return b.String()
+}
+
+// IsRefusal reports whether a request was not made because of the rules.
+func IsRefusal(err error) bool {
+	var refused *Error
+	return errors.As(err, &refused)
 }

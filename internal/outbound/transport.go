@@ -25,8 +25,30 @@ type Rules struct {
 	Insecure Hosts
 	// Asker is on whose behalf requests are made, for errors: "registry ghcr.io".
 	Asker string
-	// Key is the configuration key to which a host can be added, for errors.
-	Key string
+	// Key is the configuration key to which a host can be added, and AllowKey the
+	// one that lets hosts have private addresses, for errors. Either may be empty.
+	Key, AllowKey string
+}
+
+// To lets requests go to the hosts of the URLs, and over plain HTTP where a URL
+// has it so. With private they may have private addresses.
+func To(private bool, urls ...string) Rules {
+	var rules Rules
+	for _, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
+			continue
+		}
+		host := net.JoinHostPort(hostPort(u))
+		rules.Hosts = append(rules.Hosts, host)
+		if private {
+			rules.Private = append(rules.Private, host)
+		}
+		if u.Scheme == "http" {
+			rules.Insecure = append(rules.Insecure, host)
+		}
+	}
+	return rules
 }
 
 // Config says how a transport makes connections. The zero value is usable.
@@ -202,6 +224,13 @@ func (r Rules) remedy(do string) string {
 	return do + r.Key + " to allow it"
 }
 
+func (r Rules) addressRemedy() string {
+	if r.AllowKey != "" {
+		return "set " + r.AllowKey + " to allow it"
+	}
+	return r.remedy("name the host in full in ")
+}
+
 // cameFrom is where a redirect to the request was met, nil when it is none.
 func cameFrom(req *http.Request) *url.URL {
 	if req.Response == nil || req.Response.Request == nil {
@@ -270,7 +299,7 @@ func (s *shared) admit(p *pass, hostAndPort, resolved string) error {
 	if far == special {
 		return refused("it is "+name, p.rules.remedy("name the address itself in "))
 	}
-	return refused("it is "+name, p.rules.remedy("name the host in full in "))
+	return refused("it is "+name, p.rules.addressRemedy())
 }
 
 // isProxy reports whether the address to be dialled is the proxy's.

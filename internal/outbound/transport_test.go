@@ -336,3 +336,26 @@ func TestTransportsWithOtherRulesShareConnectionsAndNotRules(t *testing.T) {
 	}
 	open.CloseIdleConnections()
 }
+
+func TestToTheHostsOfURLs(t *testing.T) {
+	t.Parallel()
+	hook, other := listen(t, fine), listen(t, fine)
+	for _, private := range []bool{false, true} {
+		rules := outbound.To(private, hook.URL+"/in/token", "https://hooks.example/x", "file:///srv/osv", "%zz")
+		rules.AllowKey = "notify.allow_private"
+		transport := outbound.New(outbound.Config{Proxy: noProxy, Rules: rules})
+		err := get(t, transport, hook.URL)
+		if private && err != nil {
+			t.Errorf("a private host: %v", err)
+		}
+		if !private {
+			wantRefused(t, err, "it is a loopback address", "set notify.allow_private to allow it")
+		}
+		if outbound.IsRefusal(err) == private {
+			t.Errorf("private %t: got error %v", private, err)
+		}
+		wantRefused(t, get(t, transport, other.URL))
+		wantRefused(t, get(t, transport, "http://hooks.example/x"))
+	}
+	other.untouched(t)
+}

@@ -52,7 +52,7 @@ func payload(t *testing.T, name string) []byte {
 	return body
 }
 
-func post(t *testing.T, h http.Handler, body []byte, headers ...string) *http.Response {
+func post(t *testing.T, h http.Handler, body []byte, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, hook.Path, bytes.NewReader(body))
 	for i := 0; i+1 < len(headers); i += 2 {
@@ -60,7 +60,7 @@ func post(t *testing.T, h http.Handler, body []byte, headers ...string) *http.Re
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, req)
-	return w.Result()
+	return w
 }
 
 func signature(key string, body []byte) string {
@@ -96,8 +96,8 @@ func TestOnlyConfiguredRepositoriesAreLookedAt(t *testing.T) {
 			var l looks
 			resp := post(t, handler(&l, tt.repositories...), payload(t, tt.payload), "Authorization", "Bearer "+secret)
 			body, err := io.ReadAll(resp.Body)
-			if err != nil || resp.StatusCode != http.StatusAccepted || len(body) != 0 {
-				t.Errorf("got status %d, body %q, %v; want 202 and nothing", resp.StatusCode, body, err)
+			if err != nil || resp.Code != http.StatusAccepted || len(body) != 0 {
+				t.Errorf("got status %d, body %q, %v; want 202 and nothing", resp.Code, body, err)
 			}
 			if diff := cmp.Diff(tt.want, l.all); diff != "" {
 				t.Errorf("looked at (-want +got):\n%s", diff)
@@ -135,7 +135,7 @@ func TestMessagesAreTakenFromThoseWhoKnowTheSecret(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var l looks
-			if got := post(t, handler(&l, "ghcr.io/acme/web"), body, tt.headers...).StatusCode; got != tt.want {
+			if got := post(t, handler(&l, "ghcr.io/acme/web"), body, tt.headers...).Code; got != tt.want {
 				t.Errorf("got status %d, want %d", got, tt.want)
 			}
 			if (len(l.all) == 1) != (tt.want == 202) {
@@ -150,7 +150,7 @@ func TestWithoutASecretThereIsNoHandler(t *testing.T) {
 	h := hook.New(hook.Config{})
 	body := payload(t, "harbor.json")
 	for _, headers := range [][]string{nil, {"Authorization", "Bearer "}, {"Authorization", ""}, {"X-Hub-Signature-256", signature("", body)}} {
-		if got := post(t, h, body, headers...).StatusCode; got != http.StatusNotFound {
+		if got := post(t, h, body, headers...).Code; got != http.StatusNotFound {
 			t.Errorf("%q: got status %d, want 404", headers, got)
 		}
 	}
@@ -168,7 +168,7 @@ func TestWhatIsNoMessageIsRefused(t *testing.T) {
 		"too large": {`{"events":[` + strings.Repeat(" ", 1<<20) + `]}`, http.StatusRequestEntityTooLarge},
 	} {
 		for _, headers := range [][]string{{"Authorization", "Bearer " + secret}, {"X-Hub-Signature-256", signature(secret, []byte(tt.body))}} {
-			if got := post(t, h, []byte(tt.body), headers...).StatusCode; got != tt.want {
+			if got := post(t, h, []byte(tt.body), headers...).Code; got != tt.want {
 				t.Errorf("%s: got status %d, want %d", name, got, tt.want)
 			}
 		}
@@ -186,8 +186,8 @@ func TestAMessageIsAskedForAgainWhenNoLookCouldBeArranged(t *testing.T) {
 	l := looks{err: errors.New("database is gone")}
 	resp := post(t, handler(&l, "registry.example/acme/web"), payload(t, "harbor.json"), "Authorization", secret)
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" {
-		t.Errorf("got status %d, Retry-After %q, %v; want 503 with a time", resp.StatusCode, resp.Header.Get("Retry-After"), err)
+	if err != nil || resp.Code != http.StatusServiceUnavailable || resp.Header().Get("Retry-After") == "" {
+		t.Errorf("got status %d, Retry-After %q, %v; want 503 with a time", resp.Code, resp.Header().Get("Retry-After"), err)
 	}
 	if strings.Contains(string(body), "database") {
 		t.Errorf("the answer tells %q", body)
@@ -201,7 +201,7 @@ func TestAFloodIsStemmed(t *testing.T) {
 	h := hook.New(hook.Config{Secret: secret, Repositories: []string{"registry.example/acme/web"}, Discover: l.discover, Now: func() time.Time { return at }})
 	taken := func() (n int) {
 		for range 300 {
-			switch status := post(t, h, payload(t, "harbor.json"), "Authorization", secret).StatusCode; status {
+			switch status := post(t, h, payload(t, "harbor.json"), "Authorization", secret).Code; status {
 			case http.StatusAccepted:
 				n++
 			case http.StatusTooManyRequests:
