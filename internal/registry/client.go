@@ -38,6 +38,8 @@ type Config struct {
 	// or blobs: host, host:port or *.suffix, as [outbound.Hosts] has it. The
 	// companions of well-known registries need not be listed.
 	Hosts []string
+	// HostsKey is where Hosts are configured, for errors; registry.hosts when empty.
+	HostsKey string
 	// Insecure lists host[:port] that may be spoken to over plain HTTP. Loopback
 	// and private addresses may be without being listed, as
 	// [name.Registry.Scheme] has it.
@@ -57,6 +59,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.Timeout = defaultTimeout
 	}
 	cfg.Concurrency = cmp.Or(cfg.Concurrency, defaultConcurrency)
+	cfg.HostsKey = cmp.Or(cfg.HostsKey, "registry.hosts")
 	cfg.UserAgent = cmp.Or(cfg.UserAgent, "tallyman")
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -68,7 +71,7 @@ func (cfg Config) withDefaults() Config {
 // to a host that asked to be left alone.
 func (cfg Config) transport(restful bool) *bounded {
 	return &bounded{
-		inner:   &confined{inner: outbound.New(outbound.Config{}), hosts: cfg.Hosts, insecure: cfg.Insecure},
+		inner:   &confined{inner: outbound.New(outbound.Config{}), hosts: cfg.Hosts, insecure: cfg.Insecure, key: cfg.HostsKey},
 		queue:   newQueue(cfg.Concurrency, restful, cfg.Now),
 		timeout: cfg.Timeout, now: cfg.Now,
 	}

@@ -1,7 +1,9 @@
 package registry
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -29,6 +31,21 @@ func TestCompanionsOfWellKnownRegistries(t *testing.T) {
 	} {
 		if got := companions(registry); len(got) != 0 {
 			t.Errorf("%s: got %q, want none", registry, got)
+		}
+	}
+}
+
+func TestCompanionsAreDocumented(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/outbound.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, known := range wellKnown() {
+		for _, host := range known.hosts(known.registries[0]) {
+			if !strings.Contains(string(doc), "`"+host+"`") && !strings.HasPrefix(host, "prod-registry-k8s-io-") {
+				t.Errorf("docs/outbound.md: expected %s, a companion of %s", host, known.registries[0])
+			}
 		}
 	}
 }

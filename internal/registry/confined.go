@@ -12,9 +12,6 @@ import (
 	"github.com/tallyman-io/tallyman/internal/outbound"
 )
 
-// hostsKey is the configuration key of [Config.Hosts].
-const hostsKey = "registry.hosts"
-
 type registryKey struct{}
 
 // withRegistry notes which registry an operation is about. Nothing that the
@@ -29,6 +26,7 @@ type confined struct {
 	inner    *outbound.Transport
 	hosts    []string
 	insecure []string
+	key      string
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -46,7 +44,7 @@ func (c *confined) rules(at name.Registry, req *http.Request) outbound.Rules {
 	rules := outbound.Rules{
 		Hosts:   append(slices.Clone(named), companions(host)...),
 		Private: named, Insecure: slices.Clone(c.insecure),
-		Asker: "registry " + host, Key: hostsKey,
+		Asker: "registry " + host, Key: c.key,
 	}
 	if at.Scheme() == "http" {
 		rules.Insecure = append(rules.Insecure, host)
