@@ -23,7 +23,8 @@ type Error struct {
 	// Op is what was tried, such as "list tags of ghcr.io/acme/web".
 	Op    string
 	Cause release.Cause
-	// Status is the HTTP status of the answer, 0 when there was none.
+	// Status is the HTTP status of the answer, 0 when there was none. While a host is
+	// left alone it is that of the answer which asked for it.
 	Status int
 	// RetryAfter is how long the registry asks to be left alone, 0 when it does
 	// not say.
@@ -124,7 +125,8 @@ func classify(ctx context.Context, op string, limits *throttle, err error) error
 	case errors.As(err, &refused):
 		e.Cause, e.Err = release.CauseNotAllowed, refused
 	case errors.As(err, &resting):
-		e.Cause, e.Err, e.RetryAfter = release.CauseThrottled, resting, resting.left
+		e.Cause, e.Err = release.CauseThrottled, resting
+		e.Status, e.RetryAfter = resting.status, resting.left
 	case errors.As(err, &answer):
 		e.Status, e.Cause = answer.StatusCode, causeOf(answer)
 		if e.Cause == release.CauseThrottled || e.Cause == release.CauseUnavailable {

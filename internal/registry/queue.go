@@ -28,7 +28,9 @@ type queue struct {
 type line struct {
 	slots chan struct{}
 	users int
-	until time.Time
+	// until is when the rest ends that status asked for.
+	until  time.Time
+	status int
 }
 
 func newQueue(most int, restful bool, now func() time.Time) *queue {
@@ -38,8 +40,9 @@ func newQueue(most int, restful bool, now func() time.Time) *queue {
 // restingError says that a request was not made, because the host asked to be
 // left alone.
 type restingError struct {
-	host string
-	left time.Duration
+	host   string
+	status int // of the answer that asked
+	left   time.Duration
 }
 
 func (e *restingError) Error() string {
@@ -63,10 +66,10 @@ func (q *queue) enter(ctx context.Context, host string) (leave func(), err error
 		return nil, context.Cause(ctx)
 	}
 	// Looked at last: the host may have asked for rest while this one waited.
-	if left := q.rests(l); left > 0 {
+	if left, status := q.rests(l); left > 0 {
 		<-l.slots
 		q.gone(host, l)
-		return nil, &restingError{host, left}
+		return nil, &restingError{host, status, left}
 	}
 	return sync.OnceFunc(func() {
 		<-l.slots
@@ -74,10 +77,10 @@ func (q *queue) enter(ctx context.Context, host string) (leave func(), err error
 	}), nil
 }
 
-func (q *queue) rests(l *line) time.Duration {
+func (q *queue) rests(l *line) (left time.Duration, status int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return l.until.Sub(q.now())
+	return l.until.Sub(q.now()), l.status
 }
 
 func (q *queue) gone(host string, l *line) {
@@ -102,6 +105,6 @@ func (q *queue) heed(host string, resp *http.Response) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l := q.hosts[host]; l != nil {
-		l.until = now.Add(after)
+		l.until, l.status = now.Add(after), resp.StatusCode
 	}
 }

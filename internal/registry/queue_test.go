@@ -88,8 +88,8 @@ func TestAHostThatAsksForRestGetsItFromEveryRequest(t *testing.T) {
 			clock.pass(30 * time.Second)
 			_, err := c.Resolve(t.Context(), srv.Repository("acme/other"), "v1.0.0")
 			failed := failureOf(t, err)
-			if failed.Cause != release.CauseThrottled || failed.RetryAfter != time.Minute {
-				t.Errorf("got cause %q, retry after %s; want %q, 1m0s", failed.Cause, failed.RetryAfter, release.CauseThrottled)
+			if failed.Cause != release.CauseThrottled || failed.Status != status || failed.RetryAfter != time.Minute {
+				t.Errorf("got cause %q, status %d, retry after %s; want %q, %d, 1m0s", failed.Cause, failed.Status, failed.RetryAfter, release.CauseThrottled, status)
 			}
 			if n := srv.Requests() - before; n != 0 {
 				t.Errorf("got %d requests to the registry, want 0", n)
