@@ -175,7 +175,7 @@ func (t *Transport) checkRedirect(req *http.Request, resp *http.Response) error 
 	}
 	to, err := resp.Location()
 	if err != nil {
-		return nil //nolint:nilerr // whoever follows it finds the same.
+		return nil // Whoever follows it finds the same.
 	}
 	next := req.Clone(req.Context())
 	next.URL, next.Response, next.Body = to, &http.Response{Request: req}, nil
