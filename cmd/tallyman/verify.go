@@ -80,7 +80,9 @@ func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) err
 	if err != nil {
 		return configError{err}
 	}
-	client := registry.New(registry.Config{Insecure: f.insecure, UserAgent: "tallyman/" + buildinfo.Read("").Version})
+	client := registry.New(registry.Config{
+		Hosts: furtherHosts(), HostsKey: hostsVariable, Insecure: f.insecure, UserAgent: "tallyman/" + buildinfo.Read("").Version,
+	})
 	examiner, err := evidence.New(client, evidence.Config{Trust: trust})
 	if err != nil {
 		return configError{err}

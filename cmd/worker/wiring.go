@@ -11,6 +11,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/feed"
 	"github.com/tallyman-io/tallyman/internal/jobs"
 	"github.com/tallyman-io/tallyman/internal/notify"
+	"github.com/tallyman-io/tallyman/internal/outbound"
 	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/store"
@@ -50,12 +51,18 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 	if err != nil {
 		return nil, err
 	}
-	client := registry.New(registry.Config{Insecure: c.Registry.Insecure, Timeout: c.Registry.Timeout, UserAgent: agent})
+	client := registry.New(registry.Config{
+		Repositories: c.Repositories, Hosts: c.Registry.Hosts, Insecure: c.Registry.Insecure,
+		Concurrency: c.Registry.Concurrency, Timeout: c.Registry.Timeout, UserAgent: agent, Now: e.Now,
+	})
 	examiner, err := evidence.New(client, evidence.Config{Trust: trust(c.Trust), Now: e.Now})
 	if err != nil {
 		return nil, fmt.Errorf("papers: %w", err)
 	}
-	feeds, err := feed.New(feed.Config{Base: c.Advisories.Source, UserAgent: agent, Now: e.Now})
+	feeds, err := feed.New(feed.Config{
+		Base: c.Advisories.Source, UserAgent: agent, Now: e.Now,
+		HTTP: outbound.New(outbound.Config{Rules: outbound.To(true, c.Advisories.Source)}),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("advisories: %w", err)
 	}
@@ -66,6 +73,7 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 	messenger, err := notify.New(notify.Config{
 		Webhooks: reveal(c.Notify.Webhooks), Slack: reveal(c.Notify.Slack), Secret: c.Notify.Secret.Reveal(),
 		ConsoleURL: c.Console.URL, UserAgent: agent,
+		Transport: toTargets(c.Notify), Refused: outbound.IsRefusal,
 	})
 	if err != nil {
 		return nil, err
@@ -84,6 +92,13 @@ func newPolicy(c config.Policy) (*policy.Policy, error) {
 		return policy.Default(c.MaxAge)
 	}
 	return policy.Parse(c.File.Path, c.File.Content)
+}
+
+// toTargets connects to the targets of messages, and to no other host.
+func toTargets(c config.Notify) *outbound.Transport {
+	rules := outbound.To(c.AllowPrivate, append(reveal(c.Webhooks), reveal(c.Slack)...)...)
+	rules.AllowKey = "notify.allow_private"
+	return outbound.New(outbound.Config{Rules: rules})
 }
 
 func reveal(secrets []config.Secret) []string {

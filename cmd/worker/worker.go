@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/jobs"
+	"github.com/tallyman-io/tallyman/internal/registry/hook"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
@@ -38,7 +40,11 @@ func start(ctx context.Context, e command.Env[config.Worker]) (service.App, erro
 	if err != nil {
 		return service.App{}, errors.Join(err, db.Close())
 	}
+	hooks := hook.New(hook.Config{
+		Secret: c.Hooks.Secret.Reveal(), Repositories: c.Repositories, Discover: runner.Discover, Now: e.Now,
+	})
 	return service.App{
+		Routes: func(mux *http.ServeMux) { mux.Handle(hook.Path, hooks) },
 		Checks: []service.Check{{Name: "store", Run: db.Ping}, {Name: "jobs", Run: runner.Ping}},
 		Stops: []service.Stop{
 			{Name: "jobs", Run: runner.Stop},

@@ -113,7 +113,7 @@ func New(t testing.TB, databaseURL string, opts Options) *Bench {
 
 func (b *Bench) newTally(t testing.TB, opts Options, clock func() time.Time) *tally.Tally {
 	t.Helper()
-	client := registry.New(registry.Config{Timeout: 30 * time.Second})
+	client := registry.New(registry.Config{Timeout: 30 * time.Second, Now: clock})
 	examiner, err := evidence.New(client, evidence.Config{
 		Trust: evidence.Trust{Keys: []evidence.Key{{Name: "release.pub", PEM: b.Key.PEM(t)}}}, Now: clock,
 	})
