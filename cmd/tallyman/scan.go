@@ -25,31 +25,38 @@ func (e outcomeError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
 func scanCommand() *cobra.Command {
 	var db, format, fail string
+	var images imageFlags
 	cmd := &cobra.Command{
-		Use:   "scan FILE…",
+		Use:   "scan FILE…|IMAGE…|LAYOUT…",
 		Short: "Find the known vulnerabilities of the packages in SBOMs",
 		Long: `Reads SPDX 2.x and CycloneDX 1.x JSON documents (also .gz and .zst; - is standard
 input) and matches their packages against the advisory database (tallyman db).
 
+Of an IMAGE (host/path:tag or host/path@digest) and of an OCI image LAYOUT (a folder,
+a .tar, or oci:PATH[:NAME]) it reads the SBOMs that travel with it. With --key or
+--identity only verified ones count.
+
 Exit codes: 0 no finding at or above --severity-fail, 1 there are, 2 usage,
-3 could not tell (no database, a document that cannot be read, or no such finding
-but packages that could not be judged), 78 bad configuration.`,
-		Args: atLeastOne("FILE"),
+3 could not tell (no database, a document that cannot be read, an image without an
+SBOM that counts, or no such finding but packages that could not be judged),
+78 bad configuration.`,
+		Args: atLeastOne("FILE, IMAGE or LAYOUT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			threshold, err := scan.ParseThreshold(fail)
 			if err != nil {
 				return usageError{fmt.Errorf("--severity-fail: %w", err)}
 			}
-			return runScan(cmd, db, format, threshold, args)
+			return runScan(cmd, &images, db, format, threshold, args)
 		},
 	}
 	cmd.Flags().StringVar(&db, "db", "", "advisory database (default $"+databaseVariable+", or tallyman/advisories.db in the user's cache)")
 	cmd.Flags().StringVar(&format, "format", "table", "table, json or sarif")
 	cmd.Flags().StringVar(&fail, "severity-fail", "any", "least severity that fails: any (unscored too), low, medium, high, critical, never")
+	images.register(cmd.Flags())
 	return cmd
 }
 
-func runScan(cmd *cobra.Command, file, format string, threshold scan.Threshold, sources []string) (err error) {
+func runScan(cmd *cobra.Command, images *imageFlags, file, format string, threshold scan.Threshold, sources []string) (err error) {
 	write, err := writerOf(format)
 	if err != nil {
 		return err
@@ -65,7 +72,7 @@ func runScan(cmd *cobra.Command, file, format string, threshold scan.Threshold, 
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	scanner := scan.Scanner{DB: db, Stdin: cmd.InOrStdin()}
-	documents, err := scanner.Files(cmd.Context(), sources)
+	documents, err := images.scanAll(cmd.Context(), &scanner, sources)
 	if err != nil {
 		return err
 	}

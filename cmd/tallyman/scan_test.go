@@ -71,7 +71,7 @@ func TestScanExitCodes(t *testing.T) {
 		"no such file":                  {[]string{"/nonexistent.json"}, exitUnknown, "could not be read"},
 		"no database":                   {[]string{"--db", "/nonexistent.db", clean}, exitUnknown, "no advisory database; make one with tallyman db import"},
 		"a database that is none":       {[]string{"--db", broken, clean}, exitUnknown, "not a usable advisory database"},
-		"no file":                       {nil, exitUsage, "expected at least one FILE"},
+		"no file":                       {nil, exitUsage, "expected at least one FILE, IMAGE or LAYOUT"},
 		"no such format":                {[]string{"--format", "xml", clean}, exitUsage, "expected table, json or sarif"},
 		"no such severity":              {[]string{"--severity-fail", "bad", clean}, exitUsage, "expected any, low, medium"},
 		"no such flag":                  {[]string{"--nope"}, exitUsage, "unknown flag"},

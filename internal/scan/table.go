@@ -42,16 +42,22 @@ func Age(newest, now time.Time) string {
 
 //nolint:errcheck // the buffered writer's Flush tells
 func writeDocument(w *bufio.Writer, d *Document) {
-	if d.Err != nil {
-		fmt.Fprintf(w, "%s: could not be read: %s\n\n", printable(d.Source), printable(d.Err.Error()))
+	if trouble := trouble(d); trouble != "" {
+		fmt.Fprintf(w, "%s: %s\n\n", printable(d.Source), printable(trouble))
 		return
 	}
 	fmt.Fprintf(w, "%s: %s %s, %d packages\n", printable(d.Source), d.SBOM.Format, d.SBOM.Version, d.SBOM.Packages)
-	if len(d.Findings) > 0 {
+	if d.Paper != nil && !d.Paper.Verified {
+		fmt.Fprintf(w, "  not verified: %s\n", printable(d.Paper.Reason))
+	}
+	if len(d.Findings) > d.repeated() {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "  SEVERITY\tPACKAGE\tVERSION\tADVISORY\tALIASES\tFIXED IN")
 		for i := range d.Findings {
 			f := &d.Findings[i]
+			if f.Repeated {
+				continue
+			}
 			doubt := ""
 			if f.Subject.Doubt != "" {
 				doubt = " (doubtful)"
@@ -62,6 +68,9 @@ func writeDocument(w *bufio.Writer, d *Document) {
 		t.Flush()
 	}
 	for _, u := range d.Unknown {
+		if u.Repeated {
+			continue
+		}
 		name := u.PURL
 		if name == "" {
 			name = u.Name
@@ -74,7 +83,9 @@ func writeDocument(w *bufio.Writer, d *Document) {
 func summary(d *Document) string {
 	counts := make(map[advisory.Level]int)
 	for i := range d.Findings {
-		counts[d.Findings[i].Severity.Level]++
+		if !d.Findings[i].Repeated {
+			counts[d.Findings[i].Severity.Level]++
+		}
 	}
 	parts := make([]string, 0, 8)
 	for level := advisory.Critical; ; level-- {
@@ -85,8 +96,12 @@ func summary(d *Document) string {
 			break
 		}
 	}
-	text := fmt.Sprintf("%d findings: %s", len(d.Findings), strings.Join(parts, ", "))
-	if n := len(d.Unknown); n > 0 {
+	repeated := d.repeated()
+	text := fmt.Sprintf("%d findings: %s", len(d.Findings)-repeated, strings.Join(parts, ", "))
+	if repeated > 0 {
+		text += fmt.Sprintf("; %d more that another SBOM of the manifest has too", repeated)
+	}
+	if n := d.unknown(); n > 0 {
 		text += fmt.Sprintf("; %d packages could not be judged", n)
 	}
 	if n := d.SBOM.Unidentified; n > 0 {
