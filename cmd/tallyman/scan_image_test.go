@@ -1,0 +1,676 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	ggcrlayout "github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/tallyman-io/tallyman/internal/registry"
+	"github.com/tallyman-io/tallyman/internal/registry/registrytest"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+const (
+	envelopeType  = "application/vnd.dsse.envelope.v1+json"
+	statementType = "application/vnd.in-toto+json"
+	spdxPredicate = "https://spdx.dev/Document"
+	cdxPredicate  = "https://cyclonedx.org/bom"
+
+	affectedCDX  = `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"a","purl":"pkg:golang/example.com/a@v1.1.0"}]}`
+	affectedSPDX = `{"spdxVersion":"SPDX-2.3","packages":[{"SPDXID":"SPDXRef-a","name":"a","externalRefs":[{"referenceCategory":"PACKAGE-MANAGER","referenceType":"purl","referenceLocator":"pkg:golang/example.com/a@v1.1.0"}]}]}`
+	cleanCDX     = `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"a","purl":"pkg:golang/example.com/a@v1.2.0"}]}`
+)
+
+// shelf is a place with one image of two platforms, to put SBOMs beside: a registry
+// or a folder.
+type shelf struct {
+	t       *testing.T
+	private *ecdsa.PrivateKey
+	// key is the file of the public key.
+	key string
+
+	// image is the argument of the command.
+	image               string
+	index, amd64, arm64 release.Digest
+	manifest            *v1.IndexManifest
+
+	// repository is set in a registry, dir and entries in a folder.
+	repository string
+	server     *registrytest.Server
+	dir        string
+	entries    []v1.Descriptor
+}
+
+func newShelf(t *testing.T) (*shelf, v1.ImageIndex) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &shelf{t: t, private: private, key: filepath.Join(t.TempDir(), "release.pub")}
+	if err := os.WriteFile(s.key, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	index := registrytest.Index(t, 7, "0123456789abcdef", "linux/amd64", "linux/arm64")
+	if s.manifest, err = index.IndexManifest(); err != nil {
+		t.Fatal(err)
+	}
+	digest, err := index.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.index = release.Digest(digest.String())
+	s.amd64, s.arm64 = release.Digest(s.manifest.Manifests[0].Digest.String()), release.Digest(s.manifest.Manifests[1].Digest.String())
+	return s, index
+}
+
+func inRegistry(t *testing.T, srv *registrytest.Server) *shelf {
+	t.Helper()
+	s, index := newShelf(t)
+	srv.Push(t, "acme/web", index, "v1.0.0")
+	s.server, s.repository = srv, srv.Repository("acme/web")
+	s.image = s.repository + ":v1.0.0"
+	return s
+}
+
+func inFolder(t *testing.T) *shelf {
+	t.Helper()
+	s, index := newShelf(t)
+	s.dir = filepath.Join(t.TempDir(), "image")
+	s.image = s.dir
+	written, err := ggcrlayout.Write(s.dir, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := written.AppendIndex(index); err != nil {
+		t.Fatal(err)
+	}
+	s.entries = []v1.Descriptor{{MediaType: types.OCIImageIndex, Digest: hashOf(t, s.index), Size: 1}}
+	return s
+}
+
+func hashOf(t *testing.T, digest release.Digest) v1.Hash {
+	t.Helper()
+	hash, err := v1.NewHash(string(digest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+func digestOf(b []byte) release.Digest {
+	sum := sha256.Sum256(b)
+	return release.Digest("sha256:" + hex.EncodeToString(sum[:]))
+}
+
+func (s *shelf) repo() name.Repository {
+	s.t.Helper()
+	repo, err := name.NewRepository(s.repository)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return repo
+}
+
+// blob stores bytes.
+func (s *shelf) blob(mediaType string, b []byte) v1.Descriptor {
+	s.t.Helper()
+	digest := digestOf(b)
+	if s.dir == "" {
+		if err := remote.WriteLayer(s.repo(), static.NewLayer(b, types.MediaType(mediaType))); err != nil {
+			s.t.Fatal(err)
+		}
+	} else if err := os.WriteFile(filepath.Join(s.dir, "blobs", "sha256", strings.TrimPrefix(string(digest), "sha256:")), b, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return v1.Descriptor{MediaType: types.MediaType(mediaType), Digest: hashOf(s.t, digest), Size: int64(len(b))}
+}
+
+// put stores a manifest: in a registry under a tag when there is one, in a folder as
+// a blob that nothing lists yet.
+func (s *shelf) put(tag string, mediaType types.MediaType, content any) v1.Descriptor {
+	s.t.Helper()
+	b := marshal(s.t, content)
+	if s.dir != "" {
+		return s.blob(string(mediaType), b)
+	}
+	var ref name.Reference = s.repo().Digest(string(digestOf(b)))
+	if tag != "" {
+		ref = s.repo().Tag(tag)
+	}
+	if err := remote.Put(ref, manifest{string(b), mediaType}); err != nil {
+		s.t.Fatal(err)
+	}
+	return v1.Descriptor{MediaType: mediaType, Digest: hashOf(s.t, digestOf(b)), Size: int64(len(b))}
+}
+
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// artifact stores a manifest with one layer; the subject may be empty.
+func (s *shelf) artifact(tag string, subject release.Digest, layers ...v1.Descriptor) v1.Descriptor {
+	s.t.Helper()
+	m := v1.Manifest{
+		SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Layers: layers,
+		Config: s.blob("application/vnd.oci.empty.v1+json", []byte("{}")),
+	}
+	if subject != "" {
+		m.Subject = &v1.Descriptor{MediaType: types.OCIImageIndex, Digest: hashOf(s.t, subject), Size: 1}
+	}
+	return s.put(tag, types.OCIManifestSchema1, m)
+}
+
+func statement(subject release.Digest, predicateType, predicate string) []byte {
+	return fmt.Appendf(nil, `{"_type":"https://in-toto.io/Statement/v1","predicateType":%q,"subject":[{"name":"web","digest":{"sha256":%q}}],"predicate":%s}`,
+		predicateType, strings.TrimPrefix(string(subject), "sha256:"), predicate)
+}
+
+// signed stores an attestation of the SBOM, signed with the key.
+func (s *shelf) signed(subject release.Digest, predicateType, sbom string) v1.Descriptor {
+	s.t.Helper()
+	payload := statement(subject, predicateType, sbom)
+	sum := sha256.Sum256(fmt.Appendf(nil, "DSSEv1 %d %s %d %s", len(statementType), statementType, len(payload), payload))
+	sig, err := ecdsa.SignASN1(rand.Reader, s.private, sum[:])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	desc := s.blob(envelopeType, marshal(s.t, map[string]any{
+		"payloadType": statementType, "payload": base64.StdEncoding.EncodeToString(payload),
+		"signatures": []map[string]string{{"sig": base64.StdEncoding.EncodeToString(sig)}},
+	}))
+	desc.Annotations = map[string]string{"predicateType": predicateType}
+	return desc
+}
+
+// unsigned stores an attestation as BuildKit makes it.
+func (s *shelf) unsigned(subject release.Digest, sbom string) v1.Descriptor {
+	desc := s.blob(statementType, statement(subject, spdxPredicate, sbom))
+	desc.Annotations = map[string]string{"in-toto.io/predicate-type": spdxPredicate}
+	return desc
+}
+
+// att puts attestations under the tag of cosign 2.
+func (s *shelf) att(subject release.Digest, layers ...v1.Descriptor) {
+	s.artifact(registry.FallbackTag(subject, ".att"), "", layers...)
+}
+
+// buildKit puts an attestation of each platform into the index, which is another one
+// then.
+func (s *shelf) buildKit(sbom string) {
+	s.t.Helper()
+	index := s.manifest.DeepCopy()
+	for _, subject := range []release.Digest{s.amd64, s.arm64} {
+		desc := s.artifact("", "", s.unsigned(subject, sbom))
+		desc.Platform = &v1.Platform{OS: "unknown", Architecture: "unknown"}
+		desc.Annotations = map[string]string{"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": string(subject)}
+		index.Manifests = append(index.Manifests, desc)
+	}
+	desc := s.put("v1.0.0", types.OCIImageIndex, index)
+	s.index = release.Digest(desc.Digest.String())
+	s.entries = []v1.Descriptor{desc}
+}
+
+// list writes index.json of a folder.
+func (s *shelf) list(more ...v1.Descriptor) {
+	s.t.Helper()
+	b := marshal(s.t, v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: append(s.entries, more...)})
+	if err := os.WriteFile(filepath.Join(s.dir, "index.json"), b, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// pack makes a tar of the folder.
+func (s *shelf) pack() {
+	s.t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	if err := w.AddFS(os.DirFS(s.dir)); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.image = filepath.Join(s.t.TempDir(), "image.tar")
+	if err := os.WriteFile(s.image, out.Bytes(), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func advisories(t *testing.T) string {
+	t.Helper()
+	db := filepath.Join(t.TempDir(), "advisories.db")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"db", "import", "--db", db, feed(t)}, &stdout, &stderr); code != exitPass {
+		t.Fatalf("import: exit %d: %s", code, &stderr)
+	}
+	return db
+}
+
+// scanned runs the command and returns its exit code and both outputs.
+func scanned(t *testing.T, args ...string) (code int, out string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(t.Context(), append([]string{"scan"}, args...), &stdout, &stderr)
+	return code, stdout.String() + stderr.String()
+}
+
+func otherKeyFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "other.pub")
+	if err := os.WriteFile(file, []byte(otherKey), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestSBOMsAreFoundWhereverTheyLie puts one SBOM into each place that is in use.
+func TestSBOMsAreFoundWhereverTheyLie(t *testing.T) {
+	t.Parallel()
+	db, other := advisories(t), otherKeyFile(t)
+	signed := func(s *shelf) v1.Descriptor { return s.signed(s.index, cdxPredicate, affectedCDX) }
+	tests := map[string]struct {
+		put      func(t *testing.T) *shelf
+		found    release.Layout
+		unsigned bool
+	}{
+		"referrers API": {found: release.LayoutReferrers, put: func(t *testing.T) *shelf {
+			s := inRegistry(t, registrytest.NewWithReferrers(t))
+			s.artifact("", s.index, signed(s))
+			return s
+		}},
+		"fallback tag": {found: release.LayoutFallback, put: func(t *testing.T) *shelf {
+			s := inRegistry(t, registrytest.New(t))
+			s.put(registry.FallbackTag(s.index, ""), types.OCIImageIndex, v1.IndexManifest{
+				SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{s.artifact("", s.index, signed(s))},
+			})
+			return s
+		}},
+		".att tag": {found: release.LayoutAtt, put: func(t *testing.T) *shelf {
+			s := inRegistry(t, registrytest.New(t))
+			s.att(s.index, signed(s))
+			return s
+		}},
+		".sbom tag": {found: release.LayoutSBOM, unsigned: true, put: func(t *testing.T) *shelf {
+			s := inRegistry(t, registrytest.New(t))
+			s.artifact(registry.FallbackTag(s.index, ".sbom"), "", s.blob("application/vnd.cyclonedx+json", []byte(affectedCDX)))
+			return s
+		}},
+		"in the index": {found: release.LayoutIndex, unsigned: true, put: func(t *testing.T) *shelf {
+			s := inRegistry(t, registrytest.New(t))
+			s.buildKit(affectedSPDX)
+			return s
+		}},
+		"a layout that lists the referrer": {found: release.LayoutDisk, put: func(t *testing.T) *shelf {
+			s := inFolder(t)
+			s.list(s.artifact("", s.index, signed(s)))
+			return s
+		}},
+		"a layout with the referrer among the blobs": {found: release.LayoutDisk, put: func(t *testing.T) *shelf {
+			s := inFolder(t)
+			s.artifact("", s.index, signed(s))
+			s.list()
+			return s
+		}},
+		"a layout of cosign save": {found: release.LayoutAtt, put: func(t *testing.T) *shelf {
+			s := inFolder(t)
+			s.entries[0].Annotations = map[string]string{"kind": "dev.cosignproject.cosign/imageIndex"}
+			att := s.artifact("", "", signed(s))
+			att.Annotations = map[string]string{"kind": "dev.cosignproject.cosign/atts"}
+			s.list(att)
+			return s
+		}},
+		"a layout with the tag of cosign": {found: release.LayoutAtt, put: func(t *testing.T) *shelf {
+			s := inFolder(t)
+			att := s.artifact("", "", signed(s))
+			att.Annotations = map[string]string{"org.opencontainers.image.ref.name": registry.FallbackTag(s.index, ".att")}
+			s.list(att)
+			return s
+		}},
+		"a layout of BuildKit": {found: release.LayoutIndex, unsigned: true, put: func(t *testing.T) *shelf {
+			s := inFolder(t)
+			s.buildKit(affectedSPDX)
+			s.list()
+			return s
+		}},
+		"a tar of a layout": {found: release.LayoutDisk, put: func(t *testing.T) *shelf {
+			s := inFolder(t)
+			s.list(s.artifact("", s.index, signed(s)))
+			s.pack()
+			return s
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := tt.put(t)
+			code, out := scanned(t, "--db", db, s.image)
+			if code != exitFail || !strings.Contains(out, "GO-1") || !strings.Contains(out, "not verified") {
+				t.Errorf("nobody trusted: got exit %d\n%s", code, out)
+			}
+			if _, out = scanned(t, "--db", db, "--format", "json", s.image); !strings.Contains(out, `"found":["`+string(tt.found)+`"]`) ||
+				!strings.Contains(out, `"verified":false`) {
+				t.Errorf("want found in %s in\n%s", tt.found, out)
+			}
+			code, out = scanned(t, "--db", db, "--key", s.key, s.image)
+			if want := map[bool]int{true: exitUnknown, false: exitFail}[tt.unsigned]; code != want ||
+				strings.Contains(out, "GO-1") == tt.unsigned || strings.Contains(out, "signed by key release.pub)") == tt.unsigned {
+				t.Errorf("signed by the key: got exit %d, want %d\n%s", code, want, out)
+			}
+			code, out = scanned(t, "--db", db, "--key", other, s.image)
+			if code != exitUnknown || strings.Contains(out, "GO-1") || !strings.Contains(out, "not scanned: ") || !strings.Contains(out, "no SBOM to scan: ") {
+				t.Errorf("another key: got exit %d\n%s", code, out)
+			}
+		})
+	}
+}
+
+type report struct {
+	Documents []struct {
+		Source, Error, Refused string
+		Packages               *int
+		Image                  *struct {
+			Image    string
+			Digest   release.Digest
+			Verified bool
+			Reason   string
+			Key      string
+			Places   []struct{ On string }
+		}
+		Findings []struct {
+			ID       string
+			Repeated bool
+		}
+	}
+}
+
+func reported(t *testing.T, args ...string) (int, report) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), append([]string{"scan", "--format", "json"}, args...), &stdout, &stderr)
+	var r report
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+		t.Fatalf("exit %d: %v: %s%s", code, err, &stdout, &stderr)
+	}
+	return code, r
+}
+
+// sources are short: what of the image each document is about, and its worth.
+func (r report) sources() []string {
+	var all []string
+	for _, d := range r.Documents {
+		_, rest, _ := strings.Cut(d.Source, "@")
+		_, rest, _ = strings.Cut(rest, " ")
+		if d.Error != "" {
+			rest += ": error"
+		}
+		if d.Refused != "" {
+			rest += ": refused"
+		}
+		all = append(all, rest)
+	}
+	return all
+}
+
+func TestOneSBOMInTwoPlacesIsScannedOnce(t *testing.T) {
+	t.Parallel()
+	db, s := advisories(t), inRegistry(t, registrytest.NewWithReferrers(t))
+	s.att(s.index, s.signed(s.index, cdxPredicate, affectedCDX))
+	s.att(s.amd64, s.signed(s.amd64, cdxPredicate, affectedCDX))
+	s.artifact("", s.amd64, s.signed(s.amd64, cdxPredicate, affectedCDX))
+	code, r := reported(t, "--db", db, "--key", s.key, s.image)
+	if code != exitFail || len(r.Documents) != 1 {
+		t.Fatalf("got exit %d and %q", code, r.sources())
+	}
+	want := s.repository + "@" + string(s.index) + " linux/amd64 (CycloneDX, signed by key release.pub)"
+	d := r.Documents[0]
+	if d.Source != want || len(d.Image.Places) < 3 || d.Image.Digest != digestOf([]byte(affectedCDX)) || !d.Image.Verified || d.Image.Key != "release.pub" {
+		t.Errorf("got %+v %+v, want source %s", d, d.Image, want)
+	}
+}
+
+func TestFindingsOfTwoFormatsAreToldOnce(t *testing.T) {
+	t.Parallel()
+	db, s := advisories(t), inRegistry(t, registrytest.New(t))
+	s.att(s.index, s.signed(s.index, spdxPredicate, affectedSPDX), s.signed(s.index, cdxPredicate, affectedCDX))
+	code, r := reported(t, "--db", db, "--key", s.key, s.image)
+	if code != exitFail || len(r.Documents) != 2 || len(r.Documents[0].Findings) != 1 || len(r.Documents[1].Findings) != 1 ||
+		r.Documents[0].Findings[0].Repeated || !r.Documents[1].Findings[0].Repeated {
+		t.Errorf("got exit %d and %+v", code, r)
+	}
+	if _, out := scanned(t, "--db", db, "--key", s.key, s.image); strings.Count(out, "GO-1") != 1 ||
+		!strings.Contains(out, "0 findings: 0 critical; 1 more that another SBOM of the manifest has too") {
+		t.Errorf("got\n%s", out)
+	}
+	if _, out := scanned(t, "--db", db, "--key", s.key, "--format", "sarif", s.image); strings.Count(out, `"ruleId":"GO-1"`) != 1 ||
+		!strings.Contains(out, `"verified":true`) {
+		t.Errorf("got\n%s", out)
+	}
+}
+
+func TestAnImageIsNeverCleanForWantOfAnSBOM(t *testing.T) {
+	t.Parallel()
+	db := advisories(t)
+	throttle := registrytest.Status(http.StatusTooManyRequests)
+	at := func(part string, fault registrytest.Fault) registrytest.Fault {
+		return func(w http.ResponseWriter, r *http.Request) bool { return strings.Contains(r.URL.Path, part) && fault(w, r) }
+	}
+	tests := map[string]struct {
+		put  func(s *shelf) []string // more arguments
+		code int
+		out  []string
+		not  string
+	}{
+		"none at all": {
+			put: func(*shelf) []string { return nil }, code: exitUnknown, not: "findings",
+			out: []string{"could not tell: no SBOM to scan: none in the referrers"},
+		},
+		"a throttling registry": {
+			put:  func(s *shelf) []string { s.server.Fail(throttle); return nil },
+			code: exitUnknown, out: []string{"throttled (HTTP 429"}, not: "findings",
+		},
+		"a registry that refuses": {
+			put:  func(s *shelf) []string { s.server.Fail(registrytest.Status(http.StatusForbidden)); return nil },
+			code: exitUnknown, out: []string{"unauthorized (HTTP 403"}, not: "findings",
+		},
+		"a place that could not be read beside a clean SBOM": {
+			put: func(s *shelf) []string {
+				s.att(s.index, s.signed(s.index, cdxPredicate, cleanCDX))
+				s.server.Fail(at(registry.FallbackTag(s.index, ".sbom"), registrytest.Status(http.StatusForbidden)))
+				return nil
+			},
+			code: exitUnknown, out: []string{"0 findings", "could not tell: there may be more SBOMs: .sbom tag: unauthorized"},
+		},
+		"one platform has one": {
+			put: func(s *shelf) []string {
+				s.att(s.amd64, s.signed(s.amd64, cdxPredicate, cleanCDX))
+				return nil
+			},
+			code: exitUnknown, out: []string{"0 findings", " linux/arm64: could not tell: no SBOM to scan"},
+		},
+		"the platform that is asked for": {
+			put: func(s *shelf) []string {
+				s.att(s.amd64, s.signed(s.amd64, cdxPredicate, cleanCDX))
+				return []string{"--platform", "linux/amd64"}
+			},
+			code: exitPass, out: []string{" linux/amd64 (CycloneDX, not verified)", "0 findings"},
+		},
+		"the platform that is asked for has none": {
+			put: func(s *shelf) []string {
+				s.att(s.amd64, s.signed(s.amd64, cdxPredicate, cleanCDX))
+				return []string{"--platform", "linux/arm64"}
+			},
+			code: exitUnknown, out: []string{"no SBOM to scan"}, not: "findings",
+		},
+		"no such platform": {
+			put:  func(*shelf) []string { return []string{"--platform", "linux/s390x"} },
+			code: exitUnknown, out: []string{"expected platform linux/s390x, found linux/amd64, linux/arm64"},
+		},
+		"on the index for a platform": {
+			put: func(s *shelf) []string {
+				s.att(s.index, s.signed(s.index, cdxPredicate, cleanCDX), s.signed(s.index, cdxPredicate, affectedCDX))
+				s.att(s.arm64, s.signed(s.arm64, cdxPredicate, affectedCDX))
+				return []string{"--platform", "linux/amd64"}
+			},
+			code: exitPass, out: []string{" index (CycloneDX, not verified)"}, not: "GO-1",
+		},
+		"forged": {
+			put: func(s *shelf) []string {
+				s.att(s.index, s.signed(s.amd64, cdxPredicate, affectedCDX))
+				return []string{"--key", s.key}
+			},
+			code: exitUnknown, out: []string{"not scanned: subject: expected " /* … */, "no SBOM to scan"}, not: "GO-1",
+		},
+		"forged, and nobody trusted": {
+			put: func(s *shelf) []string {
+				s.att(s.index, s.signed(s.amd64, cdxPredicate, affectedCDX))
+				return nil
+			},
+			code: exitUnknown, out: []string{"not scanned: subject: expected "}, not: "GO-1",
+		},
+		"forged beside a genuine one": {
+			put: func(s *shelf) []string {
+				s.att(s.index, s.signed(s.index, cdxPredicate, cleanCDX), s.signed(s.amd64, cdxPredicate, affectedCDX))
+				return []string{"--key", s.key}
+			},
+			code: exitPass, out: []string{"0 findings", "not scanned: subject: expected "}, not: "GO-1",
+		},
+		"of another image and unsigned": {
+			put: func(s *shelf) []string {
+				s.artifact(registry.FallbackTag(s.index, ".att"), "", s.unsigned(s.amd64, affectedSPDX))
+				return nil
+			},
+			code: exitUnknown, out: []string{"not scanned: unsigned"}, not: "GO-1",
+		},
+		"no document": {
+			put: func(s *shelf) []string {
+				s.att(s.index, s.signed(s.index, cdxPredicate, `"luck"`))
+				return nil
+			},
+			code: exitUnknown, out: []string{"could not be read"}, not: "findings",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := inRegistry(t, registrytest.New(t))
+			code, out := scanned(t, append(tt.put(s), "--db", db, s.image)...)
+			if code != tt.code {
+				t.Errorf("got exit %d, want %d\n%s", code, tt.code, out)
+			}
+			for _, part := range tt.out {
+				if !strings.Contains(out, part) {
+					t.Errorf("%q is not in\n%s", part, out)
+				}
+			}
+			if tt.not != "" && strings.Contains(out, tt.not) {
+				t.Errorf("%q is in\n%s", tt.not, out)
+			}
+		})
+	}
+}
+
+func TestASingleManifestHasThePlatformOfItsConfiguration(t *testing.T) {
+	t.Parallel()
+	db, s := advisories(t), inRegistry(t, registrytest.New(t))
+	s.att(s.amd64, s.signed(s.amd64, cdxPredicate, affectedCDX))
+	image := s.repository + "@" + string(s.amd64)
+	for platform, want := range map[string]int{"": exitFail, "linux/amd64": exitFail, "linux/arm64": exitUnknown} {
+		args := []string{"--db", db, "--key", s.key, image}
+		if platform != "" {
+			args = append(args, "--platform", platform)
+		}
+		if code, out := scanned(t, args...); code != want {
+			t.Errorf("%q: got exit %d, want %d\n%s", platform, code, want, out)
+		}
+	}
+}
+
+func TestFilesLayoutsAndImagesAreToldApart(t *testing.T) {
+	t.Parallel()
+	db, s := advisories(t), inFolder(t)
+	s.entries[0].Annotations = map[string]string{"org.opencontainers.image.ref.name": "acme/web:v1"}
+	s.list(s.artifact("", s.index, s.signed(s.index, cdxPredicate, affectedCDX)))
+	clean, plain := sbomFile(t, "pkg:golang/example.com/a@v1.2.0"), t.TempDir()
+	for name, tt := range map[string]struct {
+		args []string
+		code int
+		out  string
+	}{
+		"a layout":                       {[]string{s.dir}, exitFail, "GO-1"},
+		"a layout by its prefix":         {[]string{"oci:" + s.dir}, exitFail, "GO-1"},
+		"a layout and a name":            {[]string{"oci:" + s.dir + ":acme/web:v1"}, exitFail, "GO-1"},
+		"a layout and a digest":          {[]string{"oci:" + s.dir + "@" + string(s.index)}, exitFail, "GO-1"},
+		"a layout and another name":      {[]string{"oci:" + s.dir + ":v2"}, exitUnknown, `expected one image named "v2", found 0; there are ["acme/web:v1"]`},
+		"a layout that is not there":     {[]string{"oci:/nonexistent"}, exitUnknown, "no such file"},
+		"a folder":                       {[]string{plain}, exitUnknown, "found a folder without oci-layout"},
+		"a file":                         {[]string{clean}, exitPass, "0 findings"},
+		"a file and a layout":            {[]string{clean, s.dir, clean}, exitFail, "GO-1"},
+		"a missing file":                 {[]string{"foo.json"}, exitUnknown, "no such file, and not an image reference: expected host/path:tag"},
+		"a missing file in a folder":     {[]string{"./no.such/foo.json"}, exitUnknown, "no such file, and not an image reference: expected host/path:tag"},
+		"a missing file in a dotted one": {[]string{"no.such/foo.json"}, exitUnknown, "expected a tag or a digest"},
+		"no host":                        {[]string{"acme/web:v1"}, exitUnknown, "with a dot or a port in the host"},
+		"a key for a file":               {[]string{"--key", s.key, clean}, exitUsage, "a file has no signature"},
+		"a key that is not there":        {[]string{"--key", s.key + ".none", s.dir}, exitConfig, "no such file"},
+		"an issuer alone":                {[]string{"--issuer", "https://issuer.example.com", s.dir}, exitConfig, "expected a key or an identity"},
+		"no platform":                    {[]string{"--platform", "amd64", s.dir}, exitUsage, "expected os/architecture"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if code, out := scanned(t, append([]string{"--db", db}, tt.args...)...); code != tt.code || !strings.Contains(out, tt.out) {
+				t.Errorf("got exit %d, want %d and %q in\n%s", code, tt.code, tt.out, out)
+			}
+		})
+	}
+}
+
+func TestVerifyReadsALayout(t *testing.T) {
+	t.Parallel()
+	s := inFolder(t)
+	s.list(s.artifact("", s.index, s.signed(s.index, cdxPredicate, affectedCDX)))
+	for key, want := range map[string]int{s.key: exitPass, otherKeyFile(t): exitFail} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), []string{"verify", s.dir, "--key", key, "--require", "sbom"}, &stdout, &stderr)
+		if code != want || want == exitPass && !strings.Contains(stdout.String(), "signed by key release.pub (in the image layout)") {
+			t.Errorf("got exit %d, want %d\n%s%s", code, want, &stdout, &stderr)
+		}
+	}
+	if err := os.Remove(filepath.Join(s.dir, "index.json")); err != nil {
+		t.Fatal(err)
+	}
+	if code := run(t.Context(), []string{"verify", s.dir, "--key", s.key}, io.Discard, io.Discard); code != exitUnknown {
+		t.Errorf("without index.json: got exit %d, want %d", code, exitUnknown)
+	}
+}
