@@ -59,7 +59,7 @@ func layoutTarget(arg string) (target, bool) {
 
 // explicitHost is the host of a reference that cannot be taken for a file name: it
 // has a dot or a port, or is localhost.
-var explicitHost = regexp.MustCompile(`^(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+:[0-9]+|\[[0-9A-Fa-f:]+\]:[0-9]+)$`) //nolint:gochecknoglobals // a constant
+var explicitHost = regexp.MustCompile(`^(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+:[0-9]+|\[[0-9A-Fa-f:]+\]:[0-9]+)$`)
 
 // referenceTarget reads host/path:tag or host/path@digest.
 func referenceTarget(arg string) (target, error) {

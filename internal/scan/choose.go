@@ -223,4 +223,3 @@ func worst(pieces []release.Evidence) release.Evidence {
 	}
 	return pieces[0]
 }
-
