@@ -154,7 +154,7 @@ func (f *imageFlags) scanImages(ctx context.Context, scanner *scan.Scanner, look
 	var broken error
 	selection := scan.Selection{Platform: f.platform, Trusted: f.somebody()}
 	err := look.look(ctx, t, func(e release.Examination, platform release.Platform) error {
-		found, err := scanner.Image(ctx, scan.Image{Examination: e, Platform: platform}, selection)
+		found, err := scanner.Papers(ctx, scan.Image{Examination: e, Tag: t.image.Tag, Platform: platform}, selection)
 		documents, broken = append(documents, found...), err
 		return err
 	})

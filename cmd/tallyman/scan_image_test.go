@@ -3,10 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
-	"os"
 	"path/filepath"
+	"os"
 	"strings"
 	"testing"
 
@@ -350,78 +349,5 @@ func TestAnImageIsNeverCleanForWantOfAnSBOM(t *testing.T) {
 				t.Errorf("%q is in\n%s", tt.not, out)
 			}
 		})
-	}
-}
-
-func TestASingleManifestHasThePlatformOfItsConfiguration(t *testing.T) {
-	t.Parallel()
-	db, s := advisories(t), inRegistry(t, registrytest.New(t))
-	s.att(s.amd64, s.signed(s.amd64, cdxPredicate, affectedCDX))
-	image := s.repository + "@" + string(s.amd64)
-	for platform, want := range map[string]int{"": exitFail, "linux/amd64": exitFail, "linux/arm64": exitUnknown} {
-		args := []string{"--db", db, "--key", s.key, image}
-		if platform != "" {
-			args = append(args, "--platform", platform)
-		}
-		if code, out := scanned(t, args...); code != want {
-			t.Errorf("%q: got exit %d, want %d\n%s", platform, code, want, out)
-		}
-	}
-}
-
-func TestFilesLayoutsAndImagesAreToldApart(t *testing.T) {
-	t.Parallel()
-	db, s := advisories(t), inFolder(t)
-	s.entries[0].Annotations = map[string]string{"org.opencontainers.image.ref.name": "acme/web:v1"}
-	s.list(s.artifact("", s.index, s.signed(s.index, cdxPredicate, affectedCDX)))
-	clean, plain := sbomFile(t, "pkg:golang/example.com/a@v1.2.0"), t.TempDir()
-	for name, tt := range map[string]struct {
-		args []string
-		code int
-		out  string
-	}{
-		"a layout":                       {[]string{s.dir}, exitFail, "GO-1"},
-		"a layout by its prefix":         {[]string{"oci:" + s.dir}, exitFail, "GO-1"},
-		"a layout and a name":            {[]string{"oci:" + s.dir + ":acme/web:v1"}, exitFail, "GO-1"},
-		"a layout and a digest":          {[]string{"oci:" + s.dir + "@" + string(s.index)}, exitFail, "GO-1"},
-		"a layout and another name":      {[]string{"oci:" + s.dir + ":v2"}, exitUnknown, `expected one image named "v2", found 0; there are ["acme/web:v1"]`},
-		"a layout that is not there":     {[]string{"oci:/nonexistent"}, exitUnknown, "no such file"},
-		"a folder":                       {[]string{plain}, exitUnknown, "found a folder without oci-layout"},
-		"a file":                         {[]string{clean}, exitPass, "0 findings"},
-		"a file and a layout":            {[]string{clean, s.dir, clean}, exitFail, "GO-1"},
-		"a missing file":                 {[]string{"foo.json"}, exitUnknown, "no such file, and not an image reference: expected host/path:tag"},
-		"a missing file in a folder":     {[]string{"./no.such/foo.json"}, exitUnknown, "no such file, and not an image reference: expected host/path:tag"},
-		"a missing file in a dotted one": {[]string{"no.such/foo.json"}, exitUnknown, "expected a tag or a digest"},
-		"no host":                        {[]string{"acme/web:v1"}, exitUnknown, "with a dot or a port in the host"},
-		"a key for a file":               {[]string{"--key", s.key, clean}, exitUsage, "a file has no signature"},
-		"a key that is not there":        {[]string{"--key", s.key + ".none", s.dir}, exitConfig, "no such file"},
-		"an issuer alone":                {[]string{"--issuer", "https://issuer.example.com", s.dir}, exitConfig, "expected a key or an identity"},
-		"no platform":                    {[]string{"--platform", "amd64", s.dir}, exitUsage, "expected os/architecture"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if code, out := scanned(t, append([]string{"--db", db}, tt.args...)...); code != tt.code || !strings.Contains(out, tt.out) {
-				t.Errorf("got exit %d, want %d and %q in\n%s", code, tt.code, tt.out, out)
-			}
-		})
-	}
-}
-
-func TestVerifyReadsALayout(t *testing.T) {
-	t.Parallel()
-	s := inFolder(t)
-	s.list(s.artifact("", s.index, s.signed(s.index, cdxPredicate, affectedCDX)))
-	for key, want := range map[string]int{s.key: exitPass, otherKeyFile(t): exitFail} {
-		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"verify", s.dir, "--key", key, "--require", "sbom"}, &stdout, &stderr)
-		if code != want || want == exitPass && !strings.Contains(stdout.String(), "signed by key release.pub (in the image layout)") {
-			t.Errorf("got exit %d, want %d\n%s%s", code, want, &stdout, &stderr)
-		}
-	}
-	if err := os.Remove(filepath.Join(s.dir, "index.json")); err != nil {
-		t.Fatal(err)
-	}
-	if code := run(t.Context(), []string{"verify", s.dir, "--key", s.key}, io.Discard, io.Discard); code != exitUnknown {
-		t.Errorf("without index.json: got exit %d, want %d", code, exitUnknown)
 	}
 }

@@ -37,7 +37,7 @@ func (p Program[T]) serve(ctx context.Context, loaded config.Loaded[T], proc Pro
 		Service: p.Name,
 		Level:   shared.Log.Level,
 		Format:  shared.Log.Format,
-		Needles: shared.Database.URL.Needles(),
+		Needles: loaded.Needles,
 	})
 	if err != nil {
 		return failed{err: fmt.Errorf("set up the log: %w", err)}

@@ -18,6 +18,14 @@ type Worker struct {
 	Discover     Discover
 	// Concurrency is how many jobs run at the same time in this process.
 	Concurrency int
+
+	Trust      Trust
+	Evidence   Evidence
+	Advisories Advisories
+	Policy     Policy
+	VEX        VEX
+	Notify     Notify
+	Console    Console
 }
 
 // Service is what web and worker have in common.
@@ -70,6 +78,85 @@ type Registry struct {
 	Insecure []string
 	// Timeout bounds one request.
 	Timeout time.Duration
+}
+
+// File is a file that a setting names, as it was when the configuration was
+// loaded.
+type File struct {
+	// Path is as it was configured; "" when no file is named.
+	Path    string
+	Content []byte
+}
+
+// Trust says whose signatures count.
+type Trust struct {
+	// Keys each hold one public key, as PEM.
+	Keys       []File
+	Identities []Identity
+	// Root is a Sigstore trusted root. Identities need it.
+	Root File
+	// RequireLog demands a log entry of signatures by key as well.
+	RequireLog bool
+}
+
+// Identity is who a signing certificate has to be for. Exactly one of Subject
+// and Pattern is set.
+type Identity struct {
+	// Issuer is the URL of whoever proved the identity.
+	Issuer  string
+	Subject string
+	// Pattern is a regular expression (RE2) for the whole subject, from ^ to $.
+	Pattern string
+}
+
+// Evidence says how the papers of a release are looked at.
+type Evidence struct {
+	// Interval is the time between two looks at the papers of a release.
+	Interval time.Duration
+}
+
+// Advisories says where advisories come from.
+type Advisories struct {
+	// Source is an http, https or file URL of a folder of <Ecosystem>/all.zip.
+	Source string
+	// Ecosystems are those to keep, as OSV names them. Empty means those that
+	// the packages which were found need.
+	Ecosystems []string
+	// Interval is the time between two looks at the source.
+	Interval time.Duration
+}
+
+// Policy says how a release is judged.
+type Policy struct {
+	// File is the policy; without one it is the built-in policy.
+	File File
+	// MaxAge is how old advisory data may be for the built-in policy.
+	MaxAge time.Duration
+}
+
+// VEX says which findings do not matter.
+type VEX struct {
+	// Files are OpenVEX documents that hold beside those attested.
+	Files []File
+}
+
+// Notify says who is told of changes.
+type Notify struct {
+	// Webhooks are URLs that get a signed message, Slack those that get one of
+	// the shape of Slack's incoming webhooks. A URL may hold a token.
+	Webhooks []Secret
+	Slack    []Secret
+	// Secret signs messages to Webhooks, as Standard Webhooks serialises it. It
+	// is there when Webhooks are.
+	Secret Secret
+	// AllowPrivate lets messages go to private and link-local addresses.
+	AllowPrivate bool
+}
+
+// Console says where the console is.
+type Console struct {
+	// URL is where it is seen from outside, for links; "" when that is not known.
+	URL string
 }
 
 // Discover says how repositories are looked at.

@@ -74,7 +74,8 @@ func secrets(settings []setting) string {
 			names = append(names, "`"+s.env()+fileSuffix+"`")
 		}
 	}
-	return strings.Join(names, ", ")
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
 // exampleMistakes is what a program really says about a bad configuration.

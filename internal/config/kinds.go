@@ -42,6 +42,9 @@ type problem struct {
 // unexpected is the problem of a value that is simply not what was expected.
 func unexpected() []problem { return []problem{{}} }
 
+// matches holds for what a pattern matches.
+func matches(pattern string) func(string) bool { return regexp.MustCompile(pattern).MatchString }
+
 func onlyString(v any) (string, bool) {
 	s, ok := v.(string)
 	return s, ok
@@ -191,50 +194,6 @@ func durationText(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
-}
-
-// list is a list of strings, none twice. In a file it is a list; in a flag or
-// a variable the items are divided by commas or white space.
-func list(item, expected, pattern string, valid func(string) bool) kind[[]string] {
-	return kind[[]string]{
-		name:     item + ",...",
-		expected: expected,
-		schema: map[string]any{
-			"type": "array", "uniqueItems": true,
-			"items": map[string]any{"type": "string", "pattern": pattern},
-		},
-		parse: func(s string) ([]string, []problem) {
-			items := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) })
-			var problems []problem
-			for i, it := range items {
-				switch {
-				case !valid(it):
-					problems = append(problems, problem{suffix: fmt.Sprintf("[%d]", i), found: it})
-				case slices.Contains(items[:i], it):
-					problems = append(problems, problem{suffix: fmt.Sprintf("[%d]", i), found: it, what: "listed twice"})
-				}
-			}
-			return items, problems
-		},
-		text: listText,
-		show: func(l []string) any { return append([]string{}, l...) },
-	}
-}
-
-func listText(v any) (string, bool) {
-	items, ok := v.([]any)
-	if !ok {
-		return "", false
-	}
-	texts := make([]string, len(items))
-	for i, it := range items {
-		s, ok := it.(string)
-		if !ok || s == "" || strings.ContainsAny(s, ", \t\r\n") {
-			return "", false
-		}
-		texts[i] = s
-	}
-	return strings.Join(texts, ","), true
 }
 
 // A repository's path as the OCI distribution specification 1.1 has it, under

@@ -25,12 +25,14 @@ type Loaded[T any] struct {
 	Config T
 	// Values are the effective settings in the order of their description.
 	Values []Value
+	// Needles are strings of secrets that must not appear in any output.
+	Needles []string
 }
 
 // Value is one effective setting as it may be shown.
 type Value struct {
 	Key string
-	// Shown is a string, an int or a []string, redacted.
+	// Shown is a string, an int, a bool or a []string, redacted.
 	Shown any
 	// Origin is where the value was set.
 	Origin string
@@ -41,6 +43,9 @@ func (p Program[T]) AddFlags(flags *pflag.FlagSet) {
 	flags.String(configFlag, "", "`file` with settings, .yaml, .json or .toml; none is read unless it is named")
 	for _, s := range p.bind(new(T)) {
 		flags.Var(&flagValue{kind: s.kind}, s.flag(), s.usage())
+		if s.kind == yesNoName {
+			flags.Lookup(s.flag()).NoOptDefVal = "true"
+		}
 	}
 }
 
@@ -63,8 +68,8 @@ func (v *flagValue) Type() string   { return v.kind }
 
 // Set keeps text; items of a list that is given more than once add up.
 func (v *flagValue) Set(text string) error {
-	if strings.HasSuffix(v.kind, ",...") && v.text != "" {
-		text = v.text + "," + text
+	if strings.HasSuffix(v.kind, "...") && v.text != "" {
+		text = v.text + "\n" + text
 	}
 	v.text = text
 	return nil
@@ -91,7 +96,11 @@ func (p Program[T]) Load(in Input) (Loaded[T], error) {
 	if len(r.mistakes) > 0 {
 		return Loaded[T]{}, sorted(r.mistakes)
 	}
-	return Loaded[T]{Config: c, Values: values}, nil
+	var secrets []string
+	for _, s := range r.settings {
+		secrets = append(secrets, s.needles()...)
+	}
+	return Loaded[T]{Config: c, Values: values, Needles: secrets}, nil
 }
 
 // resolver gathers the layers of one Load, and the mistakes in them.

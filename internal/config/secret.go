@@ -23,7 +23,8 @@ func NewSecret(value string) Secret { return Secret{value: value} }
 func (s Secret) Reveal() string { return s.value }
 
 // Redacted returns as much of the secret as may be seen: a database URL
-// without its password, and nothing at all of anything else.
+// without its password, of another URL its host, and nothing at all of
+// anything else.
 func (s Secret) Redacted() string {
 	switch {
 	case s.value == "":
@@ -32,6 +33,9 @@ func (s Secret) Redacted() string {
 		return s.value
 	}
 	u, err := url.Parse(s.value)
+	if err == nil && isWeb(u) {
+		return u.Scheme + "://" + u.Host + "/" + redacted
+	}
 	// An @ behind the authority means that an unescaped character of the
 	// password has cut the URL in the wrong place.
 	if err != nil || !isPostgres(u.Scheme) || u.Opaque != "" || u.Fragment != "" || strings.Contains(u.Path+u.RawQuery, "@") {
@@ -69,6 +73,13 @@ func redactedQuery(q url.Values) string {
 
 func isPostgres(scheme string) bool { return scheme == "postgres" || scheme == "postgresql" }
 
+// isWeb reports whether u is an http or https URL whose host is no part of a
+// password.
+func isWeb(u *url.URL) bool {
+	return (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+		!strings.Contains(u.Path+u.RawQuery+u.Fragment, "@")
+}
+
 // longEnough is the length from which a password is looked for on its own in a
 // text. A shorter one is likely to be a word of the text.
 const longEnough = 12
@@ -92,6 +103,12 @@ func (s Secret) Needles() []string {
 					needles = append(needles, ":"+p+"@")
 				}
 			}
+		}
+		if isWeb(u) {
+			passwords = append(passwords, u.RequestURI(), u.Path)
+		}
+		if key, ok := strings.CutPrefix(s.value, secretPrefix); ok {
+			passwords = append(passwords, key)
 		}
 		for _, p := range passwords {
 			if len(p) >= longEnough {

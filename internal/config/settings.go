@@ -14,6 +14,26 @@ type Program[T any] struct {
 	check func(T, func(key string) string) []Mistake
 }
 
+// Also returns p with one more check, of values that this package cannot
+// understand itself. It runs when nothing else is wrong; its mistakes need no
+// origin.
+func (p Program[T]) Also(check func(T) []Mistake) Program[T] {
+	before := p.check
+	p.check = func(c T, origin func(string) string) []Mistake {
+		if found := before(c, origin); len(found) > 0 {
+			return found
+		}
+		found := check(c)
+		for i := range found {
+			if found[i].Origin == "" {
+				found[i].Origin = origin(found[i].Key)
+			}
+		}
+		return found
+	}
+	return p
+}
+
 // ForWeb describes the configuration of the console.
 func ForWeb() Program[Web] {
 	return Program[Web]{
@@ -26,9 +46,11 @@ func ForWeb() Program[Web] {
 // ForWorker describes the configuration of the background worker.
 func ForWorker() Program[Worker] {
 	return Program[Worker]{
-		name:  "worker",
-		bind:  func(c *Worker) []setting { return append(c.Service.settings(":8081"), c.settings()...) },
-		check: func(c Worker, origin func(string) string) []Mistake { return c.check(origin) },
+		name: "worker",
+		bind: func(c *Worker) []setting { return append(c.Service.settings(":8081"), c.settings()...) },
+		check: func(c Worker, origin func(string) string) []Mistake {
+			return append(c.Service.check(origin), c.check(origin)...)
+		},
 	}
 }
 
@@ -77,6 +99,11 @@ func (s *Service) check(origin func(key string) string) []Mistake {
 
 // settings describes what only the worker has.
 func (w *Worker) settings() []setting {
+	return append(w.looking(), w.judging()...)
+}
+
+// looking describes how the worker looks at repositories.
+func (w *Worker) looking() []setting {
 	return []setting{
 		bind("repositories", &w.Repositories, repositories(), "",
 			"OCI repositories to keep the tally of, each with its registry and without a tag."),
@@ -89,6 +116,79 @@ func (w *Worker) settings() []setting {
 		bind("worker.concurrency", &w.Concurrency, whole(1, 100), "4",
 			"Jobs that run at the same time in this process."),
 	}
+}
+
+// judging describes what the worker judges releases by, and whom it tells.
+func (w *Worker) judging() []setting {
+	const month = 30 * 24 * time.Hour
+	return []setting{
+		bind("trust.keys", &w.Trust.Keys, files("a file with one ECDSA, RSA or Ed25519 public key in PEM (BEGIN PUBLIC KEY)", publicKeyProblem), "",
+			"Files of the public keys whose signatures count."),
+		bind("trust.identities", &w.Trust.Identities, identities(), "",
+			"Identities whose certificates count, with the issuer that proved them. They need trust.root. "+
+				"The items are divided by white space only, because a pattern may hold a comma."),
+		bind("trust.root", &w.Trust.Root, optionalFile("a Sigstore trusted root (trusted_root.json), or nothing", trustedRootProblem), "",
+			"Sigstore trusted root: certificate authorities, transparency logs and timestamp authorities."),
+		bind("trust.require_log", &w.Trust.RequireLog, yesNo(), "false",
+			"Whether signatures by key need an entry in a transparency log as well."),
+		bind("evidence.interval", &w.Evidence.Interval, duration(time.Second, month), "1h",
+			"Time between two looks at the papers of the same release."),
+		bind("advisories.source", &w.Advisories.Source, feedURL(), "https://osv-vulnerabilities.storage.googleapis.com",
+			"Where advisories come from: a folder of <Ecosystem>/all.zip as OSV publishes it, or a mirror of it."),
+		bind("advisories.ecosystems", &w.Advisories.Ecosystems, ecosystems(), "",
+			"Ecosystems to keep advisories of. Nothing means those that the packages which were found need. "+
+				"The items are divided by commas only, because a name may hold a space."),
+		bind("advisories.interval", &w.Advisories.Interval, duration(time.Second, month), "1h",
+			"Time between two looks at the source of advisories."),
+		bind("policy.file", &w.Policy.File, optionalFile("a file with a policy, or nothing", textProblem), "",
+			"Policy that releases are judged by. Nothing means the built-in policy."),
+		bind("policy.max_age", &w.Policy.MaxAge, duration(time.Second, 12*month), "48h",
+			"How old advisory data may be for the built-in policy. With older data a release is unknown."),
+		bind("vex.files", &w.VEX.Files, files("a file with an OpenVEX document (JSON)", vexProblem), "",
+			"OpenVEX documents that hold for every release, beside those attested to it."),
+		bind("notify.webhooks", &w.Notify.Webhooks, messageURLs(), "",
+			"URLs that get a signed message of each wave of changes. They need notify.secret. See notify.md.").secretly(),
+		bind("notify.slack", &w.Notify.Slack, messageURLs(), "",
+			"Incoming webhooks of Slack, or of what takes the same form, that get the same messages for people.").secretly(),
+		bind("notify.secret", &w.Notify.Secret, signingSecret(), "",
+			"Secret that messages to notify.webhooks are signed with. To make one: echo \"whsec_$(openssl rand -base64 32)\".").secretly(),
+		bind("notify.allow_private", &w.Notify.AllowPrivate, yesNo(), "false",
+			"Whether messages may go to private, loopback and link-local addresses."),
+		bind("console.url", &w.Console.URL, consoleURL(), "",
+			"Where the console is seen from outside, for links in messages. Nothing means no links."),
+	}
+}
+
+// check finds the mistakes that more than one setting of the worker makes
+// together.
+func (w *Worker) check(origin func(key string) string) []Mistake {
+	var mistakes []Mistake
+	mistake := func(key, problem, expected string) {
+		mistakes = append(mistakes, Mistake{Key: key, Origin: origin(key), Problem: problem, Expected: expected})
+	}
+	root := parseTrustedRoot(w.Trust.Root.Content)
+	if len(w.Trust.Identities) > 0 {
+		const expected = "a Sigstore trusted root (trusted_root.json) with a certificate authority"
+		switch {
+		case w.Trust.Root.Path == "":
+			mistake("trust.root", "trust.identities need one", expected)
+		case len(root.CertificateAuthorities) == 0:
+			mistake("trust.root", "trust.identities need a certificate authority and "+w.Trust.Root.Path+" has none", expected)
+		}
+	}
+	if w.Trust.RequireLog {
+		const expected = "a Sigstore trusted root (trusted_root.json) with a transparency log"
+		switch {
+		case w.Trust.Root.Path == "":
+			mistake("trust.root", "trust.require_log needs one", expected)
+		case len(root.TransparencyLogs) == 0:
+			mistake("trust.root", "trust.require_log needs a transparency log and "+w.Trust.Root.Path+" has none", expected)
+		}
+	}
+	if len(w.Notify.Webhooks) > 0 && w.Notify.Secret.Reveal() == "" {
+		mistake("notify.secret", "notify.webhooks need one", signingForm)
+	}
+	return mistakes
 }
 
 // setting is the one description of a setting from which everything follows.
@@ -107,6 +207,9 @@ type setting struct {
 	set func(raw any, fromFile bool) []problem
 	// show is the stored value as config print shows it.
 	show func() any
+	// needles are the strings of the stored value that must not appear in any
+	// output.
+	needles func() []string
 }
 
 func bind[T any](key string, target *T, k kind[T], def, doc string) setting {
@@ -126,8 +229,24 @@ func bind[T any](key string, target *T, k kind[T], def, doc string) setting {
 			}
 			return problems
 		},
-		show: func() any { return k.show(*target) },
+		show:    func() any { return k.show(*target) },
+		needles: func() []string { return needles(target) },
 	}
+}
+
+// needles are those of a setting's field, if it holds secrets.
+func needles(target any) []string {
+	switch s := target.(type) {
+	case *Secret:
+		return s.Needles()
+	case *[]Secret:
+		var all []string
+		for _, item := range *s {
+			all = append(all, item.Needles()...)
+		}
+		return all
+	}
+	return nil
 }
 
 // secretly marks a value that is never shown whole, and that may be handed in

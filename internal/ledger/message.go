@@ -8,6 +8,8 @@ import (
 type Message struct {
 	// ID is the same however often it is tried.
 	ID string
+	// Notice is what it tells of, the same for every target.
+	Notice string
 	// Target names whom it is for; it holds no secret.
 	Target    string
 	Body      []byte

@@ -26,16 +26,6 @@ type Judged struct {
 	AtReleaseCounts string
 }
 
-// VerdictChange is a verdict that a wave led to, and the one before.
-type VerdictChange struct {
-	Repository string
-	Digest     release.Digest
-	Version    string // the newest that names it; empty when none does
-	Before     release.Result
-	After      release.Result
-	Reasons    []release.Reason
-}
-
 // Same reports whether the verdict is the one from before: the same rules come to the
 // same results over the same counts. What their messages say may differ by an age.
 func (j *Judged) Same() bool {

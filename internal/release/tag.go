@@ -67,10 +67,11 @@ type Tag struct {
 
 // Move is a tag found to name another digest than before.
 type Move struct {
-	Repository string
-	Tag        string
-	From, To   Digest
-	At         time.Time
+	Repository string    `json:"repository"`
+	Tag        string    `json:"tag"`
+	From       Digest    `json:"from"`
+	To         Digest    `json:"to"`
+	At         time.Time `json:"at"`
 }
 
 // Alarming reports whether the tag is a version, which promised not to move.

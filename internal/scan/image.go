@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/release"
+	"github.com/tallyman-io/tallyman/internal/vex"
 )
 
 // Image is an image whose papers were looked through.
 type Image struct {
 	release.Examination
 
+	// Tag is what it was asked for by; empty when it was not by a tag.
+	Tag string
 	// Platform is that of an image without an index, as its configuration says. It is
 	// zero where there is an index, or nobody asks for a platform.
 	Platform release.Platform
@@ -37,11 +41,12 @@ type Selection struct {
 	Trusted bool
 }
 
-// Image scans the SBOMs that travel with an image: a document for each, however many
+// Papers scans the SBOMs that travel with an image: a document for each, however many
 // places it lies in; after them those that were refused, and what could not be told.
 // An image of which nothing can be told gives a document with an error, never none.
 // The error is of the database or the context.
-func (s *Scanner) Image(ctx context.Context, image Image, selection Selection) ([]Document, error) {
+func (s *Scanner) Papers(ctx context.Context, image Image, selection Selection) ([]Document, error) {
+	set, gap := s.statements(image)
 	chosen := choose(image, selection.Platform, selection.Trusted)
 	documents, err := s.each(ctx, len(chosen.read), func(ctx context.Context, matcher *advisory.Matcher, i int) (Document, error) {
 		c := chosen.read[i]
@@ -50,6 +55,7 @@ func (s *Scanner) Image(ctx context.Context, image Image, selection Selection) (
 			return Document{}, err
 		}
 		d.Source, d.Paper = c.source(image, string(d.SBOM.Format)), &c.Paper
+		d.apply(set, s.describes(image, c.Places))
 		return d, nil
 	})
 	if err != nil {
@@ -59,7 +65,59 @@ func (s *Scanner) Image(ctx context.Context, image Image, selection Selection) (
 	for _, c := range chosen.refused {
 		documents = append(documents, Document{Source: c.source(image, ""), Paper: &c.Paper, Refused: c.refused})
 	}
+	if gap != "" && len(chosen.untold) == 0 && slices.ContainsFunc(documents, suppresses) {
+		chosen.untold = []Document{{Source: image.name(""), Err: untoldError{gap}}}
+	}
 	return append(documents, chosen.untold...), nil
+}
+
+func suppresses(d Document) bool {
+	return slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.Suppressed })
+}
+
+// statements are those of the scanner, and of the image's verified OpenVEX
+// attestations. The gap says why there may be more, which may take back what these
+// say.
+func (s *Scanner) statements(image Image) (set *vex.Set, gap string) {
+	documents, err := vex.Examined(image.Examination)
+	if err != nil {
+		gap = "VEX that could not be read: " + err.Error()
+	}
+	for _, g := range image.Gaps {
+		if gap == "" && slices.Contains(g.Kinds, release.PaperVEX) {
+			gap = "there may be more VEX: " + g.Reason
+		}
+	}
+	if len(documents) == 0 {
+		return s.VEX, gap
+	}
+	return vex.NewSet(append(slices.Clone(s.VEX.Documents()), documents...)...), gap
+}
+
+// describes is the image that statements have to be about. Where it does not lie in a
+// registry, the scanner's Image of the same digest says what it is called.
+func (s *Scanner) describes(image Image, places []Place) vex.Image {
+	described := vex.Image{Repository: image.Repository, Tag: image.Tag, Digest: image.Digest}
+	if s.Image.Digest == image.Digest {
+		described.Repository, described.Tag = s.Image.Repository, s.Image.Tag
+	}
+	for _, place := range places {
+		described.Platforms = withPlatform(described.Platforms, place.On, place.Subject)
+	}
+	if len(described.Platforms) == 0 {
+		for _, piece := range image.Evidence {
+			described.Platforms = withPlatform(described.Platforms, piece.On, piece.Subject)
+		}
+	}
+	return described
+}
+
+func withPlatform(platforms []vex.Platform, on string, subject release.Digest) []vex.Platform {
+	known := slices.ContainsFunc(platforms, func(p vex.Platform) bool { return p.Digest == subject })
+	if parts := strings.Split(on, "/"); len(parts) > 1 && !known {
+		return append(platforms, vex.Platform{Digest: subject, Architecture: parts[1]})
+	}
+	return platforms
 }
 
 // source names an SBOM: the image, what it is attached to, the format, and who signed

@@ -80,7 +80,8 @@ func (d *Document) unknown() int {
 }
 
 // markRepeated marks what several SBOMs of one manifest say, such as the one in SPDX
-// and the one in CycloneDX, in all but the first.
+// and the one in CycloneDX, in all but the first. What VEX suppresses is not the same
+// as what it does not.
 func markRepeated(documents []Document) {
 	seen := make(map[string]bool)
 	again := func(key string) bool {
@@ -96,7 +97,7 @@ func markRepeated(documents []Document) {
 		at := d.Paper.Image + " " + string(d.Paper.subject())
 		for j := range d.Findings {
 			f := &d.Findings[j]
-			f.Repeated = again(fmt.Sprintf("finding %s %q %q %q %q", at, f.Ecosystem, f.Subject.Name, f.Subject.Version, f.ID))
+			f.Repeated = again(fmt.Sprintf("finding %s %q %q %q %q %t", at, f.Ecosystem, f.Subject.Name, f.Subject.Version, f.ID, f.Suppressed))
 		}
 		for j := range d.Unknown {
 			u := &d.Unknown[j]

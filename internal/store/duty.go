@@ -15,7 +15,7 @@ import (
 // those that waited already are counted too.
 func (l *Ledger) EnqueueDue(ctx context.Context, repositories []string, evidence time.Duration) (int, error) {
 	var n int
-	err := l.s.change(ctx, func(tx *transaction) error {
+	err := l.Store.change(ctx, func(tx *transaction) error {
 		tasks, err := l.due(ctx, tx, repositories, evidence)
 		if err != nil {
 			return err
@@ -30,7 +30,7 @@ func (l *Ledger) EnqueueDue(ctx context.Context, repositories []string, evidence
 }
 
 func (l *Ledger) due(ctx context.Context, tx *transaction, repositories []string, evidence time.Duration) ([]release.Task, error) {
-	now := l.s.now()
+	now := l.Store.now()
 	var tasks []release.Task
 	if len(repositories) > 0 {
 		args := append([]any{micros(now.Add(-evidence))}, anys(repositories)...)
@@ -75,10 +75,22 @@ func (s *Store) Ecosystems(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// Rejudge has all images judged again: the policy is another, or time has passed.
-func (l *Ledger) Rejudge(ctx context.Context, origin string) error {
-	err := l.s.change(ctx, func(tx *transaction) error {
-		wave, err := l.openWave(ctx, tx, release.WavePolicy, origin, micros(l.s.now()))
+// RejudgeOld has all images judged again when the latest time that this was done is
+// older than every, or by another policy.
+func (l *Ledger) RejudgeOld(ctx context.Context, policy string, every time.Duration) error {
+	err := l.change(ctx, func(tx *transaction) error {
+		now := l.now()
+		latest, found, err := scanOne[int64](ctx, tx, `SELECT at FROM wave WHERE cause = $1 AND origin = $2 ORDER BY id DESC LIMIT 1`,
+			string(release.WavePolicy), policy)
+		if err != nil || found && latest > micros(now.Add(-every)) {
+			return err
+		}
+		if !found {
+			if _, found, err = scanOne[int64](ctx, tx, `SELECT at FROM examination WHERE at IS NOT NULL LIMIT 1`); err != nil || !found {
+				return err
+			}
+		}
+		wave, err := l.openWave(ctx, tx, release.WavePolicy, policy, micros(now))
 		if err != nil {
 			return err
 		}
@@ -87,12 +99,25 @@ func (l *Ledger) Rejudge(ctx context.Context, origin string) error {
 			wave); err != nil {
 			return err
 		}
-		return l.sealWave(ctx, tx, release.WavePolicy, origin)
+		// The rows of waves that only asked again say nothing any more.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM wave WHERE cause = $1 AND judged_at IS NOT NULL AND judged_at < $2
+			AND NOT EXISTS (SELECT 1 FROM verdict v WHERE v.wave_id = wave.id)`, string(release.WavePolicy), micros(now.Add(-2*every))); err != nil {
+			return err
+		}
+		return l.sealWave(ctx, tx, release.WavePolicy, policy)
 	})
 	if err != nil {
 		return fmt.Errorf("have all images judged again: %w", err)
 	}
 	return nil
+}
+
+// Queue queues tasks.
+func (l *Ledger) Queue(ctx context.Context, tasks ...release.Task) error {
+	if len(tasks) == 0 {
+		return nil
+	}
+	return l.change(ctx, func(tx *transaction) error { return l.queue.Enqueue(ctx, tx.Tx, tasks...) })
 }
 
 // KnownDigests returns the digests of a feed's records as the store has them, by id.

@@ -23,7 +23,8 @@ type Queue interface {
 // and verdicts. It is a type of its own so that programs which only read the store
 // do not carry it. It is safe for concurrent use.
 type Ledger struct {
-	s        *Store
+	*Store
+
 	queue    Queue
 	packages *packageKeys
 	encoder  *zstd.Encoder
@@ -44,7 +45,7 @@ func NewLedger(s *Store, queue Queue) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up decompression: %w", err)
 	}
-	return &Ledger{s: s, queue: queue, packages: newPackageKeys(), encoder: encoder, decoder: decoder}, nil
+	return &Ledger{Store: s, queue: queue, packages: newPackageKeys(), encoder: encoder, decoder: decoder}, nil
 }
 
 func (l *Ledger) compress(content []byte) []byte {

@@ -47,9 +47,14 @@ func (s *Store) Images(ctx context.Context, repository string) ([]release.Digest
 // tags that name another digest than before, by name. Only a complete look can
 // tell that a tag is gone; any other adds to what is known and takes nothing away.
 func (s *Store) RecordLook(ctx context.Context, look release.Look, seen release.Sighting) ([]release.Move, error) {
-	var moves []release.Move
+	return s.recordLook(ctx, look, seen, func(*transaction, *recorder) error { return nil })
+}
+
+// recordLook calls then within the transaction, after everything is written.
+func (s *Store) recordLook(ctx context.Context, look release.Look, seen release.Sighting, then func(*transaction, *recorder) error) ([]release.Move, error) {
+	r := &recorder{look: look}
 	err := s.change(ctx, func(tx *transaction) error {
-		r := &recorder{tx: tx, look: look}
+		*r = recorder{tx: tx, look: look}
 		// First, because it locks the row: two looks at one repository follow each
 		// other on PostgreSQL too.
 		if err := r.repository(ctx); err != nil {
@@ -63,13 +68,12 @@ func (s *Store) RecordLook(ctx context.Context, look release.Look, seen release.
 		if err := r.tags(ctx, seen.Tags); err != nil {
 			return err
 		}
-		moves = r.moves
-		return nil
+		return then(tx, r)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record look at %s: %w", look.Repository, err)
 	}
-	return moves, nil
+	return r.moves, nil
 }
 
 // recorder writes one look within one transaction.
@@ -77,6 +81,8 @@ type recorder struct {
 	tx    *transaction
 	look  release.Look
 	moves []release.Move
+	// released are the digests that version tags name since this look.
+	released []release.Digest
 }
 
 func (r *recorder) exec(ctx context.Context, query string, args ...any) (int64, error) {
@@ -196,6 +202,7 @@ func (r *recorder) tag(ctx context.Context, name string, digest release.Digest, 
 	if kind != release.TagVersion {
 		return nil
 	}
+	r.released = append(r.released, digest)
 	return r.release(ctx, name, digest)
 }
 

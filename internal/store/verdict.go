@@ -16,7 +16,7 @@ import (
 // RecordVerdicts writes down verdicts that a wave led to. One that is as the one before
 // is passed over. It returns those that were written.
 func (l *Ledger) RecordVerdicts(ctx context.Context, wave int64, judged []ledger.Judged) error {
-	err := l.s.change(ctx, func(tx *transaction) error {
+	err := l.Store.change(ctx, func(tx *transaction) error {
 		for i := range judged {
 			if err := recordVerdict(ctx, tx, wave, &judged[i]); err != nil {
 				return fmt.Errorf("%s@%s: %w", judged[i].Case.Repository, judged[i].Case.Digest, err)
@@ -71,47 +71,84 @@ func (s *Store) Wave(ctx context.Context, id int64) (ledger.Wave, error) {
 	return waves[0], nil
 }
 
-// WaveFindings returns what a wave did to findings, the worst first, at most limit of
-// them, and how many there are.
-func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]ledger.FindingChange, int, error) {
-	total, _, err := scanOne[int](ctx, s.read, `SELECT count(*) FROM wave_finding WHERE wave_id = $1`, wave)
-	if err != nil {
-		return nil, 0, fmt.Errorf("count what wave %d did: %w", wave, err)
-	}
-	found, err := collect(ctx, s.read, func(rows *sql.Rows) (f ledger.FindingChange, err error) {
-		var row advisoryRow
-		var fixed sql.NullString
-		if err = rows.Scan(&f.PURL, &f.Change, &fixed, &f.Images, &row.name, &row.modified, &row.published, &row.severity,
-			&row.summary, &row.aliases); err != nil {
-			return f, err
+// purlsAtMost bounds the packages that a change of a finding names.
+const purlsAtMost = 20
+
+// WaveFindings returns what a wave did to findings, one for each advisory and change,
+// the worst first, at most limit of them, and how many there are. Releases counts the
+// images that ship one of the packages now.
+func (l *Ledger) WaveFindings(ctx context.Context, wave int64, limit int) ([]release.FindingChange, int, error) {
+	var changes []release.FindingChange
+	var total int
+	err := l.view(ctx, func(tx *transaction) (err error) {
+		if total, _, err = scanOne[int](ctx, tx, `
+			SELECT count(*) FROM (SELECT DISTINCT advisory_id, change FROM wave_finding WHERE wave_id = $1) AS c`, wave); err != nil {
+			return err
 		}
-		if fixed.Valid {
-			if f.Fixed, err = fromJSON[[]string](fixed.String); err != nil {
+		var keys []int64
+		changes, err = collect(ctx, tx, func(rows *sql.Rows) (f release.FindingChange, err error) {
+			var row advisoryRow
+			if err = rows.Scan(&row.key, &f.Change, &f.Releases, &row.name, &row.severity, &row.aliases); err != nil {
 				return f, err
 			}
+			a, err := row.advisory()
+			keys = append(keys, row.key)
+			f.ID, f.Aliases, f.Severity = a.ID, a.Aliases, a.Severity.Level.String()
+			return f, err
+		}, `SELECT w.advisory_id, w.change, count(DISTINCT d.examination_id), a.name, a.severity, a.aliases
+			FROM wave_finding w JOIN advisory a ON a.id = w.advisory_id
+			LEFT JOIN document_package dp ON dp.package_id = w.package_id
+			LEFT JOIN image_document d ON d.document_id = dp.document_id
+			WHERE w.wave_id = $1 GROUP BY w.advisory_id, w.change, a.name, a.severity, a.aliases
+			ORDER BY CASE w.change WHEN 'new' THEN 0 WHEN 'gone' THEN 1 ELSE 2 END,
+				CASE substr(a.severity, 1, 2) WHEN 'cr' THEN 0 WHEN 'hi' THEN 1 WHEN 'me' THEN 2 WHEN 'lo' THEN 3 ELSE 4 END, a.name
+			LIMIT $2`, wave, limit)
+		if err != nil {
+			return err
 		}
-		f.Advisory, err = row.advisory()
-		return f, err
-	}, `SELECT p.purl, w.change,
-			(SELECT f.fixed FROM finding f WHERE f.package_id = w.package_id AND f.advisory_id = w.advisory_id AND f.until IS NULL),
-			(SELECT count(DISTINCT d.examination_id) FROM document_package dp JOIN image_document d ON d.document_id = dp.document_id
-				WHERE dp.package_id = w.package_id),
-			a.name, a.modified, a.published, a.severity, a.summary, a.aliases
-		FROM wave_finding w JOIN package p ON p.id = w.package_id JOIN advisory a ON a.id = w.advisory_id
-		WHERE w.wave_id = $1
-		ORDER BY CASE w.change WHEN 'new' THEN 0 WHEN 'gone' THEN 1 ELSE 2 END,
-			CASE substr(a.severity, 1, 2) WHEN 'cr' THEN 0 WHEN 'hi' THEN 1 WHEN 'me' THEN 2 WHEN 'lo' THEN 3 ELSE 4 END,
-			a.name, p.purl
-		LIMIT $2`, wave, limit)
+		for i := range changes {
+			if err := nameChange(ctx, tx, wave, keys[i], &changes[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("read what wave %d did: %w", wave, err)
 	}
-	return found, total, nil
+	return changes, total, nil
+}
+
+// nameChange adds the packages of a change, and what fixes them.
+func nameChange(ctx context.Context, tx *transaction, wave, advisory int64, f *release.FindingChange) error {
+	fixes, err := collect(ctx, tx, func(rows *sql.Rows) (fixed []string, err error) {
+		var purl string
+		var text sql.NullString
+		if err = rows.Scan(&purl, &text); err != nil {
+			return nil, err
+		}
+		f.PURLs = append(f.PURLs, purl)
+		if text.Valid {
+			return fromJSON[[]string](text.String)
+		}
+		return nil, nil
+	}, `SELECT p.purl, (SELECT f.fixed FROM finding f WHERE f.package_id = p.id AND f.advisory_id = $1 AND f.until IS NULL)
+		FROM wave_finding w JOIN package p ON p.id = w.package_id
+		WHERE w.advisory_id = $2 AND w.wave_id = $3 AND w.change = $4 ORDER BY p.purl LIMIT $5`,
+		advisory, advisory, wave, string(f.Change), purlsAtMost)
+	for _, fixed := range fixes {
+		for _, version := range fixed {
+			if !slices.Contains(f.Fixed, version) {
+				f.Fixed = append(f.Fixed, version)
+			}
+		}
+	}
+	return err
 }
 
 // WaveVerdicts returns the results that a wave changed, fails first, at most limit of
 // them, and how many there are. The first verdict on an image has no Before.
-func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]ledger.VerdictChange, int, error) {
+func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]release.VerdictChange, int, error) {
 	const from = `
 		FROM verdict v JOIN examination e ON e.id = v.examination_id
 		LEFT JOIN verdict b ON b.examination_id = v.examination_id AND b.number = v.number - 1 AND b.number > 0
@@ -120,14 +157,19 @@ func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]ledg
 	if err != nil {
 		return nil, 0, fmt.Errorf("count verdicts of wave %d: %w", wave, err)
 	}
-	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c ledger.VerdictChange, err error) {
+	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c release.VerdictChange, err error) {
 		var before, version sql.NullString
 		var reasons string
 		if err = rows.Scan(&c.Repository, &c.Digest, &version, &before, &c.After, &reasons); err != nil {
 			return c, err
 		}
-		c.Version, c.Before = version.String, release.Result(before.String)
-		c.Reasons, err = fromJSON[[]release.Reason](reasons)
+		c.Version, c.Before = version.String, before.String
+		all, err := fromJSON[[]release.Reason](reasons)
+		for _, r := range all {
+			if r.Result != release.ResultPass {
+				c.Reasons = append(c.Reasons, r.Message)
+			}
+		}
 		return c, err
 	}, `SELECT e.repository, e.digest,
 			(SELECT max(r.version) FROM release r WHERE r.repository = e.repository AND r.digest = e.digest),
@@ -139,16 +181,19 @@ func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]ledg
 	return changes, total, nil
 }
 
-// WaveEvidence returns the changes of evidence that set off a wave, at most limit.
-func (s *Store) WaveEvidence(ctx context.Context, wave int64, limit int) ([]ledger.EvidenceChange, error) {
-	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c ledger.EvidenceChange, err error) {
-		err = rows.Scan(&c.Repository, &c.Digest, &c.Place, &c.Kind, &c.Before, &c.After, &c.Reason)
+// WaveEvidence returns the changes of evidence that set off a wave.
+func (s *Store) WaveEvidence(ctx context.Context, wave int64) ([]release.EvidenceChange, error) {
+	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c release.EvidenceChange, err error) {
+		var version sql.NullString
+		err = rows.Scan(&c.Repository, &version, &c.Kind, &c.Before, &c.After, &c.Reason)
+		c.Version = version.String
 		return c, err
-	}, `SELECT e.repository, e.digest, coalesce(p.place, ''), c.kind, c.before, c.after, c.reason
+	}, `SELECT e.repository,
+			(SELECT max(r.version) FROM release r WHERE r.repository = e.repository AND r.digest = e.digest),
+			c.kind, c.before, c.after, c.reason
 		FROM wave w JOIN wave_image i ON i.wave_id = w.id JOIN examination e ON e.id = i.examination_id
 		JOIN evidence_change c ON c.examination_id = e.id AND c.at = w.at AND c.before <> ''
-		LEFT JOIN evidence p ON p.examination_id = e.id AND p.subject = c.subject AND p.kind = c.kind
-		WHERE w.id = $1 AND w.cause = 'evidence' ORDER BY c.id LIMIT $2`, wave, limit)
+		WHERE w.id = $1 AND w.cause = 'evidence' ORDER BY c.id`, wave)
 	if err != nil {
 		return nil, fmt.Errorf("read evidence of wave %d: %w", wave, err)
 	}
@@ -159,8 +204,8 @@ func (s *Store) WaveEvidence(ctx context.Context, wave int64, limit int) ([]ledg
 // for a wave that was closed before, and reports whether it did something.
 func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []ledger.Message) (bool, error) {
 	closed := false
-	err := l.s.change(ctx, func(tx *transaction) error {
-		now := micros(l.s.now())
+	err := l.Store.change(ctx, func(tx *transaction) error {
+		now := micros(l.Store.now())
 		result, err := tx.ExecContext(ctx, `UPDATE wave SET judged_at = $2 WHERE id = $1 AND judged_at IS NULL`, wave, now)
 		if err != nil {
 			return err
@@ -180,9 +225,9 @@ func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []ledger.Me
 
 // FindingsAsOf returns what advisories said of the packages of a case at a time: see
 // asOf. Only packages with findings are returned, or whose version cannot be compared.
-func (s *Store) FindingsAsOf(ctx context.Context, c *ledger.Case, at time.Time) ([]ledger.Package, error) {
+func (l *Ledger) FindingsAsOf(ctx context.Context, c *ledger.Case, at time.Time) ([]ledger.Package, error) {
 	var found []ledger.Package
-	err := s.view(ctx, func(tx *transaction) error {
+	err := l.view(ctx, func(tx *transaction) error {
 		packages, err := collect(ctx, tx, func(rows *sql.Rows) (identified, error) {
 			var p release.Package
 			var key int64
@@ -242,7 +287,7 @@ func evaluateAsOf(ctx context.Context, tx querier, packages []identified, at int
 
 // DocumentContent returns the bytes of a document, as they were found.
 func (l *Ledger) DocumentContent(ctx context.Context, digest release.Digest) ([]byte, error) {
-	content, found, err := scanOne[[]byte](ctx, l.s.read, `SELECT content FROM document WHERE digest = $1`, string(digest))
+	content, found, err := scanOne[[]byte](ctx, l.Store.read, `SELECT content FROM document WHERE digest = $1`, string(digest))
 	if err == nil && !found {
 		err = errors.New("expected it in the store, found none")
 	}

@@ -44,7 +44,7 @@ func (t *Tally) Discover(ctx context.Context, repository string) error {
 	if !slices.Contains(t.cfg.Repositories, repository) {
 		return fmt.Errorf("discover %s: %w", repository, ErrNotConfigured)
 	}
-	known, err := t.cfg.Store.Images(ctx, repository)
+	known, err := t.cfg.Ledger.Images(ctx, repository)
 	if err != nil {
 		return fmt.Errorf("discover %s: %w", repository, err)
 	}
@@ -60,7 +60,7 @@ func (t *Tally) Discover(ctx context.Context, repository string) error {
 	// What the look saw is worth keeping even when its time is up.
 	recordCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	moves, err := t.cfg.Store.RecordLook(recordCtx, look, seen)
+	moves, err := t.cfg.Ledger.RecordLook(recordCtx, look, seen)
 	if err = errors.Join(failure, err); err != nil {
 		err = fmt.Errorf("discover %s: %w", repository, err)
 	}

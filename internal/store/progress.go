@@ -1,0 +1,40 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/tallyman-io/tallyman/internal/ledger"
+)
+
+// RecordProgress writes down how far a job is.
+func (l *Ledger) RecordProgress(ctx context.Context, p ledger.Progress) error {
+	now := micros(l.now())
+	ended := sql.NullInt64{Int64: now, Valid: p.Ended}
+	if _, err := l.write.ExecContext(ctx, `
+		INSERT INTO progress (job, subject, done, total, note, started_at, updated_at, ended_at, failure)
+		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
+		ON CONFLICT (job, subject) DO UPDATE SET done = excluded.done, total = excluded.total, note = excluded.note,
+			started_at = CASE WHEN progress.ended_at IS NULL AND excluded.done > 0 THEN progress.started_at ELSE excluded.started_at END,
+			updated_at = excluded.updated_at, ended_at = excluded.ended_at, failure = excluded.failure`,
+		string(p.Step), p.Subject, p.Done, sql.NullInt64{Int64: p.Total, Valid: p.Total > 0}, p.Note, now, ended, p.Failure); err != nil {
+		return fmt.Errorf("record progress of %s %s: %w", p.Step, p.Subject, err)
+	}
+	return nil
+}
+
+// Progress returns how far jobs are, the latest first.
+func (s *Store) Progress(ctx context.Context) ([]ledger.Progress, error) {
+	all, err := collect(ctx, s.read, func(rows *sql.Rows) (p ledger.Progress, err error) {
+		var started, updated int64
+		var total, ended sql.NullInt64
+		err = rows.Scan(&p.Step, &p.Subject, &p.Done, &total, &p.Note, &started, &updated, &ended, &p.Failure)
+		p.Total, p.StartedAt, p.UpdatedAt, p.Ended = total.Int64, fromMicros(started), fromMicros(updated), ended.Valid
+		return p, err
+	}, `SELECT job, subject, done, total, note, started_at, updated_at, ended_at, failure FROM progress ORDER BY updated_at DESC, job, subject`)
+	if err != nil {
+		return nil, fmt.Errorf("read progress: %w", err)
+	}
+	return all, nil
+}
