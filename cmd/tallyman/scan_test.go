@@ -71,7 +71,7 @@ func TestScanExitCodes(t *testing.T) {
 		"no such file":                  {[]string{"/nonexistent.json"}, exitUnknown, "could not be read"},
 		"no database":                   {[]string{"--db", "/nonexistent.db", clean}, exitUnknown, "no advisory database; make one with tallyman db import"},
 		"a database that is none":       {[]string{"--db", broken, clean}, exitUnknown, "not a usable advisory database"},
-		"no file":                       {nil, exitUsage, "expected at least one FILE"},
+		"no file":                       {nil, exitUsage, "expected at least one FILE, IMAGE or LAYOUT"},
 		"no such format":                {[]string{"--format", "xml", clean}, exitUsage, "expected table, json or sarif"},
 		"no such severity":              {[]string{"--severity-fail", "bad", clean}, exitUsage, "expected any, low, medium"},
 		"no such flag":                  {[]string{"--nope"}, exitUsage, "unknown flag"},
@@ -91,7 +91,7 @@ func TestScanWithVEX(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "advisories.db")
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"db", "import", "--db", db, feed(t)}, &stdout, &stderr); code != exitPass {
+	if code := run(t.Context(), []string{"db", "import", "--db", db, feedFolder(t)}, &stdout, &stderr); code != exitPass {
 		t.Fatalf("import: exit %d: %s", code, &stderr)
 	}
 	statement := func(product, status, at string) string {
