@@ -26,7 +26,7 @@ hooks: ## Build what .goreleaser.yaml calls: its tools and the tallyman command
 
 .PHONY: build
 build: ## Build web, worker and tallyman for this machine into .tools/bin
-	@CGO_ENABLED=0 go build -trimpath -tags=nopgxregisterdefaulttypes -ldflags='-s -w' -o $(BIN)/ ./cmd/...
+	@CGO_ENABLED=0 go build -trimpath -tags=nopgxregisterdefaulttypes,grpcnotrace -ldflags='-s -w' -o $(BIN)/ ./cmd/...
 
 .PHONY: test
 test: ## Run every test that needs no service, and those that this machine has one for; lists what it skipped

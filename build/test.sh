@@ -24,7 +24,7 @@ run() { # folder, packages, flags
 }
 
 # The tag is that of the release (.goreleaser.yaml).
-run . ./... -tags=nopgxregisterdefaulttypes "$@"
+run . ./... -tags=nopgxregisterdefaulttypes,grpcnotrace "$@"
 run e2e './deploy ./workflows ./workbench' "$@"
 
 passed=$(grep -cE '^ *--- PASS' "$log")

@@ -6,13 +6,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
+	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/scan"
+	"github.com/tallyman-io/tallyman/internal/vex"
 )
 
 // databaseVariable names the advisory database when --db does not.
@@ -24,12 +27,14 @@ type outcomeError struct{ code int }
 func (e outcomeError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 
 func scanCommand() *cobra.Command {
-	var db, format, fail string
+	var db, format, fail, image string
+	var statements []string
 	cmd := &cobra.Command{
 		Use:   "scan FILE…",
 		Short: "Find the known vulnerabilities of the packages in SBOMs",
 		Long: `Reads SPDX 2.x and CycloneDX 1.x JSON documents (also .gz and .zst; - is standard
 input) and matches their packages against the advisory database (tallyman db).
+Findings that an OpenVEX statement of --vex suppresses are shown and do not count.
 
 Exit codes: 0 no finding at or above --severity-fail, 1 there are, 2 usage,
 3 could not tell (no database, a document that cannot be read, or no such finding
@@ -40,16 +45,22 @@ but packages that could not be judged), 78 bad configuration.`,
 			if err != nil {
 				return usageError{fmt.Errorf("--severity-fail: %w", err)}
 			}
-			return runScan(cmd, db, format, threshold, args)
+			scanner, err := scannerOf(statements, image)
+			if err != nil {
+				return err
+			}
+			return runScan(cmd, scanner, db, format, threshold, args)
 		},
 	}
 	cmd.Flags().StringVar(&db, "db", "", "advisory database (default $"+databaseVariable+", or tallyman/advisories.db in the user's cache)")
 	cmd.Flags().StringVar(&format, "format", "table", "table, json or sarif")
+	cmd.Flags().StringArrayVar(&statements, "vex", nil, "OpenVEX document whose statements are believed; may be given several times")
+	cmd.Flags().StringVar(&image, "vex-image", "", "REPOSITORY[:TAG]@DIGEST of the image that the SBOMs describe, for statements about images")
 	cmd.Flags().StringVar(&fail, "severity-fail", "any", "least severity that fails: any (unscored too), low, medium, high, critical, never")
 	return cmd
 }
 
-func runScan(cmd *cobra.Command, file, format string, threshold scan.Threshold, sources []string) (err error) {
+func runScan(cmd *cobra.Command, scanner scan.Scanner, file, format string, threshold scan.Threshold, sources []string) (err error) {
 	write, err := writerOf(format)
 	if err != nil {
 		return err
@@ -64,7 +75,7 @@ func runScan(cmd *cobra.Command, file, format string, threshold scan.Threshold, 
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	scanner := scan.Scanner{DB: db, Stdin: cmd.InOrStdin()}
+	scanner.DB, scanner.Stdin = db, cmd.InOrStdin()
 	documents, err := scanner.Files(cmd.Context(), sources)
 	if err != nil {
 		return err
@@ -85,6 +96,43 @@ func runScan(cmd *cobra.Command, file, format string, threshold scan.Threshold, 
 	default:
 		return nil
 	}
+}
+
+// scannerOf reads the statements, and what they may be about.
+func scannerOf(files []string, image string) (scan.Scanner, error) {
+	var scanner scan.Scanner
+	if image != "" {
+		repository, digest, _ := strings.Cut(image, "@")
+		d, err := release.ParseDigest(digest)
+		if err != nil || repository == "" {
+			return scanner, usageError{fmt.Errorf("--vex-image %q: expected REPOSITORY[:TAG]@sha256:DIGEST", image)}
+		}
+		scanner.Image = vex.Image{Repository: repository, Digest: d}
+		if colon := strings.LastIndexByte(repository, ':'); colon > strings.LastIndexByte(repository, '/') {
+			scanner.Image.Repository, scanner.Image.Tag = repository[:colon], repository[colon+1:]
+		}
+	}
+	documents := make([]vex.Document, 0, len(files))
+	for _, name := range files {
+		document, err := readStatements(name)
+		if err != nil {
+			return scanner, err
+		}
+		documents = append(documents, document)
+	}
+	if len(documents) > 0 {
+		scanner.VEX = vex.NewSet(documents...)
+	}
+	return scanner, nil
+}
+
+func readStatements(name string) (vex.Document, error) {
+	in, err := os.Open(name)
+	if err != nil {
+		return vex.Document{}, fmt.Errorf("--vex: %w", err)
+	}
+	defer in.Close() //nolint:errcheck // it was only read from
+	return vex.Read(name, in)
 }
 
 type reportWriter func(io.Writer, *advisory.Database, []scan.Document, time.Time) error

@@ -87,6 +87,47 @@ func TestScanExitCodes(t *testing.T) {
 	}
 }
 
+func TestScanWithVEX(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "advisories.db")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"db", "import", "--db", db, feed(t)}, &stdout, &stderr); code != exitPass {
+		t.Fatalf("import: exit %d: %s", code, &stderr)
+	}
+	statement := func(product, status, at string) string {
+		return textFile(t, `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://example.com/`+status+`","author":"Me","timestamp":"`+at+`","version":1,"statements":[
+			{"vulnerability":{"name":"GO-1"},"products":[{"@id":"`+product+`"}],"status":"`+status+`"}]}`)
+	}
+	const digest = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	fixed, affected := statement("pkg:golang/example.com/a", "fixed", "2026-01-01T00:00:00Z"), statement("pkg:golang/example.com/a", "affected", "2026-02-01T00:00:00Z")
+	image, broken := statement("pkg:oci/web?repository_url=registry.example:5000/web&tag=v1.0.0", "fixed", "2026-01-01T00:00:00Z"), textFile(t, "{}")
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		out  string // on either output
+	}{
+		"suppressed, and shown":   {[]string{"--vex", fixed}, exitPass, "suppressed: fixed"},
+		"the latest of two files": {[]string{"--vex", affected, "--vex", fixed}, exitFail, "affected"},
+		"of the image":            {[]string{"--vex", image, "--vex-image", "registry.example:5000/web:v1.0.0@" + digest}, exitPass, "0 findings: 0 critical; 1 more suppressed by VEX"},
+		"of another tag":          {[]string{"--vex", image, "--vex-image", "registry.example:5000/web:v1.0.1@" + digest}, exitFail, "1 findings"},
+		"of an image not named":   {[]string{"--vex", image}, exitFail, "1 findings"},
+		"a document that is none": {[]string{"--vex", broken}, exitUnknown, "@context: expected https://openvex.dev/ns/v0.2.0"},
+		"no such document":        {[]string{"--vex", "/nonexistent.json"}, exitUnknown, "--vex: open /nonexistent.json"},
+		"an image without digest": {[]string{"--vex-image", "registry.example/web"}, exitUsage, "expected REPOSITORY[:TAG]@sha256:DIGEST"},
+		"a digest without image ": {[]string{"--vex-image", "@" + digest}, exitUsage, "expected REPOSITORY[:TAG]@sha256:DIGEST"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			args := append([]string{"scan", "--db", db, sbomFile(t, "pkg:golang/example.com/a@v1.1.0")}, c.args...)
+			code := run(t.Context(), args, &stdout, &stderr)
+			if both := stdout.String() + stderr.String(); code != c.code || !strings.Contains(both, c.out) {
+				t.Errorf("got exit %d, want %d and %q in\n%s", code, c.code, c.out, both)
+			}
+		})
+	}
+}
+
 func TestScanWithABadEnvironment(t *testing.T) {
 	t.Setenv(databaseVariable, t.TempDir())
 	var stdout, stderr bytes.Buffer

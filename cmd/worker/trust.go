@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/evidence"
 )
@@ -23,8 +25,18 @@ func checkTrust(c config.Worker) []config.Mistake {
 	if len(c.Trust.Keys) == 0 && len(c.Trust.Identities) == 0 {
 		return nil
 	}
-	if _, err := evidence.New(nil, evidence.Config{Trust: trust(c.Trust)}); err != nil {
-		return []config.Mistake{{Key: "trust.root", Problem: err.Error(), Expected: "keys, identities and a trusted root that go together"}}
+	_, err := evidence.New(nil, evidence.Config{Trust: trust(c.Trust)})
+	if err == nil {
+		return nil
 	}
-	return nil
+	// The error has every mistake on a line of its own.
+	var mistakes []config.Mistake
+	for line := range strings.Lines(err.Error()) {
+		mistakes = append(mistakes, config.Mistake{
+			Key:      "trust.root",
+			Problem:  strings.Join(strings.Fields(line), " "),
+			Expected: "keys, identities and a trusted root that go together",
+		})
+	}
+	return mistakes
 }

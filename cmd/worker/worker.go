@@ -8,10 +8,8 @@ import (
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/jobs"
-	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
-	"github.com/tallyman-io/tallyman/internal/tally"
 )
 
 func run(ctx context.Context, p command.Process) int {
@@ -50,25 +48,7 @@ func start(ctx context.Context, e command.Env[config.Worker]) (service.App, erro
 }
 
 func startJobs(ctx context.Context, e command.Env[config.Worker], db *store.Store) (*jobs.Runner, error) {
-	c := e.Config
-	runner, err := jobs.New(ctx, jobs.Config{
-		Store: db,
-		Tally: tally.New(tally.Config{
-			Repositories: c.Repositories,
-			Registry: registry.New(registry.Config{
-				Insecure:  c.Registry.Insecure,
-				Timeout:   c.Registry.Timeout,
-				UserAgent: "tallyman-worker/" + e.Build.Version,
-			}),
-			Store: db,
-			Log:   e.Log,
-			Now:   e.Now,
-		}),
-		Repositories: c.Repositories,
-		Interval:     c.Discover.Interval,
-		Concurrency:  c.Concurrency,
-		Log:          e.Log,
-	})
+	runner, err := newJobs(ctx, e, db)
 	if err != nil {
 		return nil, err
 	}

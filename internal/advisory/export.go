@@ -6,14 +6,19 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
 // Export writes the records back as <Ecosystem>/all.zip under dir, byte for byte as
-// they were published. It overwrites nothing.
-func (db *Database) Export(dir string) error {
+// they were published: those of the ecosystems that are named, or all. It overwrites
+// nothing.
+func (db *Database) Export(dir string, ecosystems ...string) error {
 	raw := db.section(sectionRaw)
 	for _, feed := range db.meta.Feeds {
+		if len(ecosystems) > 0 && !slices.Contains(ecosystems, feed.Ecosystem) {
+			continue
+		}
 		if feed.RawOffset > uint64(len(raw)) || !filepath.IsLocal(feed.Ecosystem) {
 			return badDatabase("its records of %s are damaged", feed.Ecosystem)
 		}

@@ -9,25 +9,16 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/tallyman-io/tallyman/internal/osvzip"
 )
 
-// Bounds of what is imported, in bytes and counts. They are far above what OSV
-// publishes and far below what would harm.
-const (
-	maxZip     = 4 << 30  // compressed
-	maxTotal   = 32 << 30 // of one zip, decompressed
-	maxRecord  = 64 << 20
-	maxRecords = 5_000_000
-	// namedBroken is how many broken records are named; all are counted.
-	namedBroken = 20
-)
+// namedBroken is how many broken records are named; all are counted.
+const namedBroken = 20
 
-// Errors of [Import].
-var (
-	// ErrRefused: the data are not what a feed publishes, or less than before. The
-	// database stays as it is.
-	ErrRefused = errors.New("refused")
-)
+// ErrRefused says that the data are not what a feed publishes, or less than before.
+// The database stays as it is.
+var ErrRefused = osvzip.ErrRefused
 
 // ImportOptions say how to import.
 type ImportOptions struct {
@@ -54,6 +45,15 @@ func Import(ctx context.Context, dir, file string, options ImportOptions) (Repor
 	if err != nil {
 		return Report{}, err
 	}
+	return ImportZips(ctx, zips, file, options)
+}
+
+// Zip is an all.zip and the ecosystem that it is of.
+type Zip struct{ Ecosystem, Path string }
+
+// ImportZips is [Import] of files that lie anywhere. Their order is that of the
+// feeds in the database.
+func ImportZips(ctx context.Context, zips []Zip, file string, options ImportOptions) (Report, error) {
 	var before Meta
 	if old, err := Open(file); err == nil {
 		before = old.Meta()
@@ -70,7 +70,7 @@ func Import(ctx context.Context, dir, file string, options ImportOptions) (Repor
 	report := Report{}
 	for _, z := range zips {
 		if err := b.addZip(ctx, z, options.Now(), &report); err != nil {
-			return Report{}, fmt.Errorf("import %s: %w", z.path, err)
+			return Report{}, fmt.Errorf("import %s: %w", z.Path, err)
 		}
 	}
 	if !options.Force {
@@ -86,28 +86,22 @@ func Import(ctx context.Context, dir, file string, options ImportOptions) (Repor
 	return report, nil
 }
 
-type feedZip struct{ ecosystem, path string }
-
-func findZips(dir string) ([]feedZip, error) {
+func findZips(dir string) ([]Zip, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("import: %w", err)
 	}
-	var zips []feedZip
+	var zips []Zip
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name(), "all.zip")
-		info, err := os.Stat(path)
+		_, err := os.Stat(path)
 		switch {
 		case errors.Is(err, os.ErrNotExist), !e.IsDir() && e.Type()&os.ModeSymlink == 0:
 			continue
 		case err != nil:
 			return nil, fmt.Errorf("import: %w", err)
-		case !info.Mode().IsRegular():
-			return nil, fmt.Errorf("import %s: %w: expected a regular file", path, ErrRefused)
-		case info.Size() > maxZip:
-			return nil, fmt.Errorf("import %s: %w: expected at most %d bytes, found %d", path, ErrRefused, int64(maxZip), info.Size())
 		}
-		zips = append(zips, feedZip{e.Name(), path})
+		zips = append(zips, Zip{e.Name(), path})
 	}
 	if len(zips) == 0 {
 		return nil, fmt.Errorf("import %s: expected <Ecosystem>/all.zip in it, found none", dir)

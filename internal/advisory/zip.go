@@ -3,46 +3,43 @@ package advisory
 import (
 	"archive/zip"
 	"context"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
-	"path"
 	"runtime"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/tallyman-io/tallyman/internal/osvzip"
 )
 
 // addZip adds the records of one zip file.
-func (b *builder) addZip(ctx context.Context, z feedZip, now time.Time, report *Report) error {
-	r, err := zip.OpenReader(z.path)
+func (b *builder) addZip(ctx context.Context, z Zip, now time.Time, report *Report) error {
+	archive, err := osvzip.Open(z.Path)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrRefused, err)
-	}
-	defer r.Close() //nolint:errcheck // only read
-	if err := checkEntries(r.File); err != nil {
 		return err
 	}
+	defer archive.Close() //nolint:errcheck // only read
 	b.byID = make(map[string]uint32)
-	feed := Feed{Ecosystem: z.ecosystem, RawOffset: b.rawSize}
-	records := recordFiles(r.File)
+	feed := Feed{Ecosystem: z.Ecosystem, RawOffset: b.rawSize}
+	records := archive.Records
 	const batch = 256
 	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n := min(batch, len(records))
-		for i, p := range prepareAll(z.ecosystem, records[:n]) {
+		for i, p := range prepareAll(z.Ecosystem, records[:n]) {
 			if err := b.addRecord(&feed, records[i], p, now, report); err != nil {
 				return err
 			}
 		}
 		records = records[n:]
 	}
-	if tooBroken(feed) {
-		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, feed.Broken, feed.Broken+feed.Records, firstBroken(report, z.ecosystem))
+	if osvzip.TooBroken(feed.Broken, feed.Records) {
+		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, feed.Broken, feed.Broken+feed.Records, firstBroken(report, z.Ecosystem))
 	}
 	b.meta.Feeds = append(b.meta.Feeds, feed)
 	return nil
@@ -67,13 +64,6 @@ func (b *builder) addRecord(feed *Feed, f *zip.File, p prepared, now time.Time, 
 	return b.keepRaw(f)
 }
 
-// tooBroken refuses a file that is probably not what its publisher meant; single
-// broken records are named and left out.
-func tooBroken(f Feed) bool {
-	total := f.Broken + f.Records
-	return f.Broken*2 > total || f.Broken > 10 && f.Broken*100 > total
-}
-
 func firstBroken(report *Report, ecosystem string) string {
 	for _, b := range report.Broken {
 		if strings.HasPrefix(b, ecosystem+"/") {
@@ -81,42 +71,6 @@ func firstBroken(report *Report, ecosystem string) string {
 		}
 	}
 	return ""
-}
-
-// checkEntries looks at the directory of a zip before anything is read.
-func checkEntries(files []*zip.File) error {
-	if len(files) > maxRecords {
-		return fmt.Errorf("%w: expected at most %d records, found %d", ErrRefused, maxRecords, len(files))
-	}
-	var total uint64
-	for _, f := range files {
-		if !localName(f.Name) {
-			return fmt.Errorf("%w: an entry named %q leads out of its folder", ErrRefused, shorten(f.Name))
-		}
-		if f.UncompressedSize64 > maxRecord {
-			return fmt.Errorf("%w: %s: expected at most %d bytes, found %d", ErrRefused, f.Name, maxRecord, f.UncompressedSize64)
-		}
-		if total += f.UncompressedSize64; total > maxTotal {
-			return fmt.Errorf("%w: expected at most %d bytes decompressed, found more", ErrRefused, int64(maxTotal))
-		}
-	}
-	return nil
-}
-
-// localName reports whether an entry would be unpacked where it should be. Nothing
-// is unpacked here, but whoever made such a name meant harm, and an export repeats it.
-func localName(name string) bool {
-	return !strings.ContainsAny(name, "\\\x00") && path.Clean("/"+name) == "/"+strings.TrimSuffix(name, "/")
-}
-
-func recordFiles(files []*zip.File) []*zip.File {
-	records := make([]*zip.File, 0, len(files))
-	for _, f := range files {
-		if f.Mode().IsRegular() && strings.HasSuffix(f.Name, ".json") {
-			records = append(records, f)
-		}
-	}
-	return records
 }
 
 // prepareAll reads records on all processors and keeps their order.
@@ -137,28 +91,11 @@ func prepareAll(ecosystem string, files []*zip.File) []prepared {
 }
 
 func prepareFile(ecosystem string, f *zip.File) prepared {
-	raw, err := readFile(f)
+	raw, err := osvzip.Read(f)
 	if err != nil {
 		return prepared{err: err}
 	}
 	return prepare(ecosystem, raw, crc32.ChecksumIEEE(raw))
-}
-
-// readFile reads an entry, whatever size its header claims.
-func readFile(f *zip.File) ([]byte, error) {
-	r, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	raw, err := io.ReadAll(io.LimitReader(r, maxRecord+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(raw) > maxRecord {
-		return nil, errors.New("larger than it says")
-	}
-	return raw, nil
 }
 
 // keepRaw copies a record as it is compressed, for [Database.Export].

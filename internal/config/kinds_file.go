@@ -68,7 +68,7 @@ func publicKeyProblem(content []byte) string {
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
 		return "a private key in it, which does not belong here"
 	case block.Type != "PUBLIC KEY":
-		return "a " + oneLine(block.Type) + " in it"
+		return "a " + shortened(oneLine(block.Type)) + " in it"
 	}
 	if again, _ := pem.Decode(rest); again != nil {
 		return "more than one PEM block in it"

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -218,4 +219,50 @@ func TestAlsoChecksWhatIsOtherwiseRight(t *testing.T) {
 	if ms := mistakes(t, err); len(ms) != 1 || ms[0].Key != "trust.root" {
 		t.Errorf("mistakes: got\n%s\nwant that of trust.root alone", ms)
 	}
+}
+
+// FuzzIdentity feeds any text as an identity. What is taken is shown so that it
+// is taken again, and a pattern in it matches no more than whole subjects.
+func FuzzIdentity(f *testing.F) {
+	for _, seed := range []string{
+		"https://i.example=me@example.com", `https://i.example=~^a(b|c){1,3}$`, "https://i.example/~u=a=~b",
+		"=", "=~", "https://i.example=~^a|b$", "https://i.example=~(?m)^a$", "https://[::1]:1=x",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		identity, err := parseIdentity(text)
+		if err != nil {
+			return
+		}
+		again, err := parseIdentity(identity.String())
+		if err != nil || again != identity {
+			t.Errorf("%q: got %+v, and again %+v, %v", text, identity, again, err)
+		}
+		if identity.Pattern == "" {
+			return
+		}
+		pattern := regexp.MustCompile(identity.Pattern)
+		for _, subject := range []string{"me@example.com", "a", ""} {
+			if pattern.MatchString("x\n"+subject+"\nx") && !regexp.MustCompile(`(?s)^(?:`+identity.Pattern+`)$`).MatchString("x\n"+subject+"\nx") {
+				t.Errorf("%q matches within a longer subject", identity.Pattern)
+			}
+		}
+	})
+}
+
+// FuzzNamedFile feeds any content to the checks of files.
+func FuzzNamedFile(f *testing.F) {
+	for _, seed := range []string{
+		root, bareRoot, `{"@context":"https://openvex.dev/ns/v0.2.0"}`, "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "[", "\xff",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		for _, found := range []func([]byte) string{publicKeyProblem, trustedRootProblem, vexProblem, textProblem} {
+			if what := found(content); len(what) > 1000 {
+				t.Errorf("problem: got %d bytes", len(what))
+			}
+		}
+	})
 }

@@ -1,25 +1,22 @@
 package jobs_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/tallyman-io/tallyman/internal/jobs"
-	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/registry/registrytest"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
-	"github.com/tallyman-io/tallyman/internal/tally"
+	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
 )
 
 // patience bounds how long a test waits for something that should happen soon.
@@ -28,45 +25,33 @@ const patience = 30 * time.Second
 func TestMain(m *testing.M) { os.Exit(storetest.Run(m)) }
 
 type bench struct {
+	*tallytest.Bench
 	srv   *registrytest.Server
 	store *store.Store
-	repo  string
-	log   *syncBuffer
+	log   *tallytest.Log
 }
 
 func setup(t *testing.T, databaseURL string, connections int) *bench {
 	t.Helper()
-	b := &bench{srv: registrytest.New(t), log: &syncBuffer{}}
-	b.repo = b.srv.Repository("acme/web")
-	b.srv.Push(t, "acme/web", registrytest.Index(t, 1, "c0ffee", "linux/amd64"), "v1.0.0")
-	s, err := store.Open(t.Context(), databaseURL, store.Options{MaxConnections: connections})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close store: %v", err)
-		}
+	full := tallytest.New(t, databaseURL, tallytest.Options{
+		Connections: connections, RealTime: true, EvidenceEvery: time.Second,
+		Queue: func(s *store.Store) (store.Queue, error) { return jobs.NewQueue(s) },
 	})
-	b.store = s
-	return b
+	full.Server.Push(t, tallytest.Path, registrytest.Index(t, 1, "c0ffee", "linux/amd64"), "v1.0.0")
+	return &bench{Bench: full, srv: full.Server, store: full.Store, log: full.Log}
 }
 
 func (b *bench) runner(t *testing.T, interval time.Duration) *jobs.Runner {
 	t.Helper()
-	log := zerolog.New(b.log)
 	r, err := jobs.New(t.Context(), jobs.Config{
-		Store: b.store,
-		Tally: tally.New(tally.Config{
-			Repositories: []string{b.repo},
-			Registry:     registry.New(registry.Config{Timeout: patience}),
-			Store:        b.store,
-			Log:          log,
-		}),
-		Repositories: []string{b.repo},
+		Store:        b.store,
+		Tally:        b.Tally,
+		Repositories: []string{b.Repository},
 		Interval:     interval,
+		DutyInterval: time.Second,
+		Lease:        2 * time.Second,
 		Concurrency:  4,
-		Log:          log,
+		Log:          zerolog.New(b.log),
 	})
 	if err != nil {
 		t.Fatalf("new runner: %v", err)
@@ -255,21 +240,4 @@ func TestAFailureIsLoggedOnceWithWhatItMeans(t *testing.T) {
 	if got := strings.Count(b.log.String(), "come back in 2m0s"); got != 1 {
 		t.Errorf("got the failure %d times in the log, want once:\n%s", got, b.log)
 	}
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/decls"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
@@ -14,17 +14,19 @@ import (
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// scene is what one evaluation reads.
+// scene is what the rules of one verdict read.
 type scene struct {
 	facts  *Facts
 	at     time.Time
 	policy *Policy
+	// unknowns is the fact unknown, once it was read.
+	unknowns []string
 }
 
 // fact is a variable of policies.
 type fact struct {
 	name string
-	kind *cel.Type
+	kind *types.Type
 	// doc is the fact's line in docs/policy.md, which is tested against it.
 	doc string
 	// value returns what CEL converts to kind, or an error from notKnown.
@@ -38,29 +40,37 @@ func notKnown(name, reason string) any {
 
 // catalogue lists all facts, in the order of the documentation.
 func catalogue() []fact {
-	list := cel.ListType(cel.StringType)
+	list := types.NewListType(types.StringType)
 	facts := []fact{
-		{"repository", cel.StringType, "repository of the image", func(s *scene) any { return s.facts.Repository }},
-		{"version", cel.StringType, "the release's tag, such as `v1.4.0`", func(s *scene) any { return s.facts.Version }},
-		{"digest", cel.StringType, "digest of the index, or of the only manifest", func(s *scene) any { return string(s.facts.Digest) }},
-		{"prerelease", cel.BoolType, "the version has a pre-release part, as `v1.0.0-rc.1`", func(s *scene) any { return release.IsPrerelease(s.facts.Version) }},
-		{"tag_moved", cel.BoolType, "the version named another digest before", func(s *scene) any { return s.facts.TagMoved }},
+		{"repository", types.StringType, "repository of the image", func(s *scene) any { return s.facts.Repository }},
+		{"version", types.StringType, "the release's tag, such as `v1.4.0`", func(s *scene) any { return s.facts.Version }},
+		{"digest", types.StringType, "digest of the index, or of the only manifest", func(s *scene) any { return string(s.facts.Digest) }},
+		{"prerelease", types.BoolType, "the version has a pre-release part, as `v1.0.0-rc.1`", func(s *scene) any { return release.IsPrerelease(s.facts.Version) }},
+		{"tag_moved", types.BoolType, "the version named another digest before", func(s *scene) any { return s.facts.TagMoved }},
 		{"platforms", list, "platforms of the image, such as `linux/arm64`", func(s *scene) any { return s.facts.Platforms }},
-		{"base_image", cel.StringType, "what the image says that it was built on; not known when it does not say", baseImage},
-		{"now", cel.TimestampType, "when the release is judged", func(s *scene) any { return s.at }},
-		{"unknown", list, "a sentence for everything that is not known: evidence, packages, findings, advisories", func(s *scene) any { return s.facts.unknowns() }},
+		{"base_image", types.StringType, "what the image says that it was built on; not known when it does not say", baseImage},
+		{"now", types.TimestampType, "when the release is judged", func(s *scene) any { return s.at }},
+		{"unknown", list, "a sentence for everything that is not known: evidence, packages, findings, advisories", unknowns},
 	}
 	for i, kind := range new(Facts).evidence() {
 		facts = append(facts, evidenceFacts(kind.name, i)...)
 	}
 	facts = append(
 		facts,
-		fact{"sbom.missing_on", list, "platforms that no verified SBOM tells of", func(s *scene) any { return s.facts.SBOMMissingOn }},
-		fact{"rebuilders", cel.IntType, "distinct verified identities that signed provenance about the digest; not known while the provenance is unknown", rebuilders},
+		fact{"sbom.missing_on", list, "platforms that are known to have no verified SBOM of their own", func(s *scene) any { return s.facts.SBOMMissingOn }},
+		fact{"sbom.unknown_on", list, "platforms of which that is not known", func(s *scene) any { return s.facts.SBOMUnknownOn }},
+		fact{"rebuilders", types.IntType, "distinct verified identities that signed provenance about the digest; not known while the provenance is unknown", rebuilders},
 	)
 	facts = append(facts, packageFacts()...)
 	facts = append(facts, findingFacts()...)
 	return append(facts, advisoryFacts()...)
+}
+
+func unknowns(s *scene) any {
+	if s.unknowns == nil {
+		s.unknowns = s.facts.unknowns()
+	}
+	return s.unknowns
 }
 
 func baseImage(s *scene) any {
@@ -79,15 +89,15 @@ func rebuilders(s *scene) any {
 
 func evidenceFacts(name string, i int) []fact {
 	of := func(s *scene) named { return s.facts.evidence()[i] }
-	list := cel.ListType(cel.StringType)
+	list := types.NewListType(types.StringType)
 	return []fact{
-		{name + ".state", cel.StringType, "`verified`, `invalid`, `absent` or `unknown`, for the image as a whole", func(s *scene) any {
+		{name + ".state", types.StringType, "`verified`, `invalid`, `absent` or `unknown`, for the image as a whole", func(s *scene) any {
 			if !of(s).known() {
 				return string(release.StateUnknown)
 			}
 			return string(of(s).State)
 		}},
-		{name + ".reason", cel.StringType, "why, in one sentence", func(s *scene) any { return of(s).Reason }},
+		{name + ".reason", types.StringType, "why, in one sentence", func(s *scene) any { return of(s).Reason }},
 		{name + ".signers", list, "configured names of the keys that signed verified papers", func(s *scene) any { return of(s).Signers }},
 		{name + ".identities", list, "certificate identities that signed verified papers", func(s *scene) any { return of(s).Identities }},
 	}
@@ -102,12 +112,12 @@ func packageFacts() []fact {
 			return notKnown(name, s.facts.Packages.Reason)
 		}
 	}
-	list := cel.ListType(cel.StringType)
+	list := types.NewListType(types.StringType)
 	return []fact{
-		{"packages.known", cel.BoolType, "SBOMs were read; nothing else of `packages`, and no licence, is known otherwise", func(s *scene) any { return s.facts.Packages.Known }},
-		{"packages.trusted", cel.BoolType, "every SBOM that was read is verified", known("packages.trusted", func(p *Packages) any { return p.Trusted })},
-		{"packages.count", cel.IntType, "packages in the SBOMs", known("packages.count", func(p *Packages) any { return p.Count })},
-		{"packages.unknown", cel.IntType, "packages of which the advisories could not be told", known("packages.unknown", func(p *Packages) any { return p.Unknown })},
+		{"packages.known", types.BoolType, "SBOMs were read; nothing else of `packages`, and no licence, is known otherwise", func(s *scene) any { return s.facts.Packages.Known }},
+		{"packages.trusted", types.BoolType, "every SBOM that was read is verified", known("packages.trusted", func(p *Packages) any { return p.Trusted })},
+		{"packages.count", types.IntType, "packages in the SBOMs", known("packages.count", func(p *Packages) any { return p.Count })},
+		{"packages.unknown", types.IntType, "packages of which the advisories could not be told", known("packages.unknown", func(p *Packages) any { return p.Unknown })},
 		{"packages.unknown_reasons", list, "some of the reasons", known("packages.unknown_reasons", func(p *Packages) any { return p.UnknownReasons })},
 		{"licences", list, "distinct licences of the packages, as the SBOMs write them", known("licences", func(p *Packages) any { return p.Licences })},
 	}
@@ -122,7 +132,7 @@ func findingFacts() []fact {
 			return notKnown(name, s.facts.Findings.Reason)
 		}
 	}
-	facts := []fact{{"counts.known", cel.BoolType, "the packages were matched; no count is known otherwise", func(s *scene) any { return s.facts.Findings.Known }}}
+	facts := []fact{{"counts.known", types.BoolType, "the packages were matched; no count is known otherwise", func(s *scene) any { return s.facts.Findings.Known }}}
 	for _, group := range []struct {
 		name, doc string
 		of        func(*Findings) *Counts
@@ -143,7 +153,7 @@ func findingFacts() []fact {
 			{"total", func(c *Counts) int { return c.Total() }},
 		} {
 			name := group.name + "." + severity.name
-			facts = append(facts, fact{name, cel.IntType, group.doc + severity.name, known(name, func(_ *scene, f *Findings) any { return severity.of(group.of(f)) })})
+			facts = append(facts, fact{name, types.IntType, group.doc + severity.name, known(name, func(_ *scene, f *Findings) any { return severity.of(group.of(f)) })})
 		}
 	}
 	since := func(name string, value func(*scene, *Findings) any) func(*scene) any {
@@ -156,46 +166,33 @@ func findingFacts() []fact {
 	}
 	return append(
 		facts,
-		fact{"counts.suppressed", cel.IntType, "findings that a VEX statement suppresses", known("counts.suppressed", func(_ *scene, f *Findings) any { return f.Suppressed })},
-		fact{"critical.since", cel.TimestampType, "when the oldest of the critical findings was first seen; not known when there is none", since("critical.since", func(_ *scene, f *Findings) any { return f.CriticalSince })},
-		fact{"critical.age_hours", cel.DoubleType, "hours since then", since("critical.age_hours", func(s *scene, f *Findings) any { return s.at.Sub(f.CriticalSince).Hours() })},
+		fact{"counts.suppressed", types.IntType, "findings that a VEX statement suppresses", known("counts.suppressed", func(_ *scene, f *Findings) any { return f.Suppressed })},
+		fact{"critical.since", types.TimestampType, "when the oldest of the critical findings was first seen; not known when there is none", since("critical.since", func(_ *scene, f *Findings) any { return f.CriticalSince })},
+		fact{"critical.age_hours", types.DoubleType, "hours since then", since("critical.age_hours", func(s *scene, f *Findings) any { return s.at.Sub(f.CriticalSince).Hours() })},
 	)
 }
 
 func advisoryFacts() []fact {
 	return []fact{
-		{"advisories.known", cel.BoolType, "there are advisory data, and their age is known", func(s *scene) any { return s.facts.Advisories.Known }},
-		{"advisories.age_hours", cel.DoubleType, "hours since the advisory data were last known to be complete", func(s *scene) any {
+		{"advisories.known", types.BoolType, "there are advisory data, and their age is known", func(s *scene) any { return s.facts.Advisories.Known }},
+		{"advisories.age_hours", types.DoubleType, "hours since the advisory data were last known to be complete", func(s *scene) any {
 			if a := &s.facts.Advisories; !a.Known {
 				return notKnown("advisories.age_hours", a.Reason)
 			}
 			return s.facts.Advisories.Age.Hours()
 		}},
-		{"advisories.max_age_hours", cel.DoubleType, "the policy's `max_age`", func(s *scene) any { return s.policy.maxAge.Hours() }},
-		{"advisories.missing", cel.ListType(cel.StringType), "ecosystems of which there are packages and no advisories", func(s *scene) any { return s.facts.Advisories.Missing }},
+		{"advisories.max_age_hours", types.DoubleType, "the policy's `max_age`", func(s *scene) any { return s.policy.maxAge.Hours() }},
+		{"advisories.missing", types.NewListType(types.StringType), "ecosystems of which there are packages and no advisories", func(s *scene) any { return s.facts.Advisories.Missing }},
 	}
 }
 
-// newEnvironment declares the facts, so that a name which is none is a mistake at load.
-func newEnvironment(facts []fact) (*cel.Env, error) {
-	options := []cel.EnvOption{
-		cel.CrossTypeNumericComparisons(true),
-		cel.ParserExpressionSizeLimit(maxExpression),
-		cel.ParserRecursionLimit(maxNesting),
-		cel.ASTValidators(cel.ValidateRegexLiterals(), cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
-		cel.Function("join", cel.MemberOverload("list_join_string", []*cel.Type{cel.ListType(cel.StringType), cel.StringType}, cel.StringType, cel.BinaryBinding(join))),
-	}
-	for _, f := range facts {
-		options = append(options, cel.Variable(f.name, f.kind))
-	}
-	env, err := cel.NewEnv(options...)
-	if err != nil {
-		return nil, fmt.Errorf("CEL environment: %w", err)
-	}
-	return env, nil
+// joinFunction is list.join(separator).
+func joinFunction() (*decls.FunctionDecl, error) {
+	return decls.NewFunction("join", decls.MemberOverload("list_join_string",
+		[]*types.Type{types.NewListType(types.StringType), types.StringType}, types.StringType, decls.BinaryBinding(join)))
 }
 
-// join is list.join(separator).
+// join is the function.
 func join(list, separator ref.Val) ref.Val {
 	items, ok := list.(traits.Lister)
 	sep, isString := separator.(types.String)

@@ -27,9 +27,10 @@ type Facts struct {
 	Provenance Evidence
 	VEX        Evidence
 	Summary    Evidence
-	// SBOMMissingOn are the platforms that no verified SBOM tells of, as far as
-	// is known.
+	// SBOMMissingOn are the platforms that are known to have no verified SBOM, and
+	// SBOMUnknownOn those of which it is not known.
 	SBOMMissingOn []string
+	SBOMUnknownOn []string
 	// Rebuilders counts the distinct verified identities that signed provenance
 	// about the digest. Not known while the provenance is unknown.
 	Rebuilders int
@@ -113,6 +114,9 @@ func (f *Facts) unknowns() []string {
 		if !kind.known() {
 			list = append(list, kind.name+": "+orNone(kind.Reason))
 		}
+	}
+	for _, platform := range f.SBOMUnknownOn {
+		list = append(list, "sbom: not known on "+platform)
 	}
 	switch p := f.Packages; {
 	case !p.Known:

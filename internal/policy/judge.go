@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/interpreter"
 
@@ -73,9 +72,9 @@ func (r *rule) say(ctx context.Context, s *scene) string {
 	}
 }
 
-func evaluate[T any](ctx context.Context, program cel.Program, s *scene) (T, error) {
+func evaluate[T any](ctx context.Context, program *program, s *scene) (T, error) {
 	var none T
-	value, _, err := program.ContextEval(ctx, s)
+	value, err := program.evaluate(ctx, s)
 	if err != nil {
 		return none, err
 	}

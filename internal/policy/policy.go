@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/google/cel-go/cel"
 )
 
 // DefaultMaxAge is how old advisory data may be where a policy does not say.
@@ -52,9 +50,9 @@ type Policy struct {
 type rule struct {
 	name        string
 	description string
-	pass        cel.Program
-	unknown     cel.Program
-	message     cel.Program
+	pass        *program
+	unknown     *program
+	message     *program
 }
 
 // Default returns the built-in policy: signed by a configured identity, a verified
@@ -72,11 +70,11 @@ func Default(maxAge time.Duration) (*Policy, error) {
 // mistake ([Mistakes]); name stands for the file in it.
 func Parse(name string, text []byte) (*Policy, error) {
 	facts := catalogue()
-	env, err := newEnvironment(facts)
+	engine, err := newEngine(facts)
 	if err != nil {
 		return nil, err
 	}
-	r := reader{name: name, env: env, facts: facts}
+	r := reader{name: name, engine: engine, facts: facts}
 	p := r.read(text)
 	if len(r.mistakes) > 0 {
 		slices.SortStableFunc(r.mistakes, func(a, b Mistake) int { return a.Line - b.Line })

@@ -12,15 +12,14 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/ast"
+	"github.com/google/cel-go/common/types"
 	"go.yaml.in/yaml/v3"
 )
 
 // reader reads a policy and collects what is wrong with it.
 type reader struct {
 	name     string
-	env      *cel.Env
+	engine   *engine
 	facts    []fact
 	mistakes []Mistake
 }
@@ -181,9 +180,9 @@ func (r *reader) rule(n *yaml.Node, at string, keys map[string]*yaml.Node) rule 
 	if keys["pass"] == nil {
 		r.mistake(n.Line, at+".pass", "expected an expression, found nothing")
 	}
-	made.pass = r.expression(keys["pass"], at+".pass", cel.BoolType)
-	made.unknown = r.expression(keys["unknown"], at+".unknown", cel.BoolType)
-	made.message = r.expression(keys["message"], at+".message", cel.StringType)
+	made.pass = r.expression(keys["pass"], at+".pass", types.BoolType)
+	made.unknown = r.expression(keys["unknown"], at+".unknown", types.BoolType)
+	made.message = r.expression(keys["message"], at+".message", types.StringType)
 	if made.description == "" && keys["pass"] != nil {
 		made.description = oneLine(keys["pass"].Value)
 	}
@@ -191,7 +190,7 @@ func (r *reader) rule(n *yaml.Node, at string, keys map[string]*yaml.Node) rule 
 }
 
 // expression compiles one, nil when there is none or it has mistakes.
-func (r *reader) expression(n *yaml.Node, key string, want *cel.Type) cel.Program {
+func (r *reader) expression(n *yaml.Node, key string, want *types.Type) *program {
 	if n == nil {
 		return nil
 	}
@@ -199,38 +198,19 @@ func (r *reader) expression(n *yaml.Node, key string, want *cel.Type) cel.Progra
 		r.mistake(n.Line, key, "expected a CEL expression, found %s", found(n))
 		return nil
 	}
-	compiled, issues := r.env.Compile(n.Value)
-	if issues != nil && issues.Err() != nil {
-		for _, issue := range issues.Errors() {
-			line := n.Line + max(issue.Location.Line()-1, 0)
-			if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
-				line++ // the text starts below its key
-			}
-			r.mistake(line, key, "column %d of the expression: %s%s", issue.Location.Column()+1, issue.Message, r.hint(issue.Message))
+	compiled, problems := r.engine.compile(n.Value, want)
+	for _, p := range problems {
+		if p.line == 0 {
+			r.mistake(n.Line, key, "%s", p.message)
+			continue
 		}
-		return nil
+		line := n.Line + p.line - 1
+		if n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+			line++ // the text starts below its key
+		}
+		r.mistake(line, key, "column %d of the expression: %s%s", p.column, p.message, r.hint(p.message))
 	}
-	if !compiled.OutputType().IsExactType(want) {
-		r.mistake(n.Line, key, "expected an expression of type %s, found one of type %s", want, compiled.OutputType())
-		return nil
-	}
-	program, err := r.env.Program(compiled, programOptions(compiled)...)
-	if err != nil {
-		r.mistake(n.Line, key, "%v", err)
-		return nil
-	}
-	return program
-}
-
-// programOptions bounds an expression that walks through a list. One that does not
-// does no more than it is long, and counting its steps would take longer.
-func programOptions(expression *cel.Ast) []cel.ProgramOption {
-	options := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	walks := ast.MatchDescendants(ast.NavigateAST(expression.NativeRep()), ast.KindMatcher(ast.ComprehensionKind))
-	if len(walks) > 0 {
-		options = append(options, cel.CostTracking(joinCost{}), cel.CostLimit(maxCost), cel.InterruptCheckFrequency(interruptEvery))
-	}
-	return options
+	return compiled
 }
 
 // hint names the facts that may have been meant. CEL names the first part only of

@@ -6,18 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/tallyman-io/tallyman/internal/retry"
 )
 
 // maxBody bounds the answer to one request, in bytes. Manifests may have 4 MiB
 // (distribution specification, "Pushing Manifests"); a page of tags and an image
 // configuration stay far below this.
 const maxBody = 8 << 20
-
-// maxRetryAfter bounds how long a registry can make us wait.
-const maxRetryAfter = 24 * time.Hour
 
 // bounded gives every request its own time limit and every answer a size limit,
 // and notes Retry-After, which go-containerregistry does not pass on.
@@ -109,25 +107,9 @@ func withThrottle(ctx context.Context) (context.Context, *throttle) {
 }
 
 func (t *throttle) note(header string, now time.Time) {
-	if d, err := parseRetryAfter(header, now); err == nil {
+	if d, err := retry.ParseAfter(header, now); err == nil {
 		t.wait.Store(int64(d))
 	}
 }
 
 func (t *throttle) retryAfter() time.Duration { return time.Duration(t.wait.Load()) }
-
-// parseRetryAfter reads the two forms of RFC 9110, section 10.2.3: seconds, or a
-// date. The result is at least 0 and at most [maxRetryAfter].
-func parseRetryAfter(header string, now time.Time) (time.Duration, error) {
-	if header == "" {
-		return 0, errors.New("no Retry-After")
-	}
-	if seconds, err := strconv.ParseUint(header, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter), nil
-	}
-	at, err := http.ParseTime(header)
-	if err != nil {
-		return 0, fmt.Errorf("Retry-After %q: expected seconds or an HTTP date", header)
-	}
-	return min(max(at.Sub(now), 0), maxRetryAfter), nil
-}

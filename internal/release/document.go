@@ -9,8 +9,8 @@ type Document struct {
 	// Digest is that of Content.
 	Digest  Digest
 	Content []byte
-	// Verified says whether the paper that carries it is. Of those that are not, only
-	// unsigned ones are read at all: what claims a signer and does not hold is not.
+	// Verified says whether the paper that carries it is. Papers that claim a signer and
+	// do not hold are not read at all.
 	Verified bool
 	// Signer names who vouches for it, empty for an unsigned one.
 	Signer string

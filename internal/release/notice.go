@@ -161,10 +161,14 @@ func (n Notice) Bounded() Notice {
 	n.Findings = cut(n.Findings, compareFindings, &n.Omitted.Findings)
 	for i := range n.Findings {
 		f := &n.Findings[i]
-		f.ID = bounded(f.ID)
+		f.ID, f.Severity = bounded(f.ID), bounded(f.Severity)
 		f.Aliases, f.PURLs, f.Fixed = boundedList(f.Aliases), boundedList(f.PURLs), boundedList(f.Fixed)
 	}
 	n.Moves = cut(n.Moves, compareMoves, &n.Omitted.Moves)
+	for i := range n.Moves {
+		m := &n.Moves[i]
+		m.Repository, m.Tag = bounded(m.Repository), bounded(m.Tag)
+	}
 	n.Evidence = cut(n.Evidence, compareEvidence, &n.Omitted.Evidence)
 	for i := range n.Evidence {
 		e := &n.Evidence[i]

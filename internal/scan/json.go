@@ -55,8 +55,23 @@ type jsonFinding struct {
 	// Score is the CVSS base score; null when there is none.
 	Score *float64 `json:"score"`
 	Fixed []string `json:"fixed"`
-	VEX   *string  `json:"vex"` // null when no statement applies
+	VEX   *jsonVEX `json:"vex"` // null when no statement applies
 	Why   string   `json:"why"`
+}
+
+// jsonVEX is the OpenVEX statement that holds for a finding, and where it is from.
+type jsonVEX struct {
+	// Suppressed: the finding does not count.
+	Suppressed    bool      `json:"suppressed"`
+	Status        string    `json:"status"`
+	Justification string    `json:"justification,omitempty"`
+	Impact        string    `json:"impact_statement,omitempty"`
+	Action        string    `json:"action_statement,omitempty"`
+	Notes         string    `json:"status_notes,omitempty"`
+	Author        string    `json:"author"`
+	Timestamp     time.Time `json:"timestamp"`
+	Document      string    `json:"document"`
+	Origin        string    `json:"origin"`
 }
 
 type jsonUnknown struct {
@@ -105,13 +120,24 @@ func documentJSON(d *Document) jsonDocument {
 		f := &d.Findings[i]
 		out.Findings = append(out.Findings, jsonFinding{
 			ID: f.ID, IDs: f.IDs, Aliases: list(f.Aliases), PURL: f.PURL, Also: list(f.Also), Package: f.Subject.Name, Version: f.Subject.Version,
-			Ecosystem: f.Ecosystem, Severity: f.Severity.Level.String(), Score: score(f.Severity), Fixed: list(f.Fixed), Why: f.Why,
+			Ecosystem: f.Ecosystem, Severity: f.Severity.Level.String(), Score: score(f.Severity), Fixed: list(f.Fixed), VEX: statementJSON(f), Why: f.Why,
 		})
 	}
 	for _, u := range d.Unknown {
 		out.Unknown = append(out.Unknown, jsonUnknown{u.PURL, u.Name, u.Reason})
 	}
 	return out
+}
+
+func statementJSON(f *Finding) *jsonVEX {
+	s := f.VEX
+	if s == nil {
+		return nil
+	}
+	return &jsonVEX{
+		Suppressed: f.Suppressed, Status: string(s.Status), Justification: string(s.Justification), Impact: s.Impact, Action: s.Action,
+		Notes: s.Notes, Author: s.Author, Timestamp: s.Timestamp, Document: s.Document, Origin: s.Origin.String(),
+	}
 }
 
 func list(s []string) []string {

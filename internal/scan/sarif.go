@@ -55,6 +55,15 @@ type (
 		Message      sarifText         `json:"message"`
 		Locations    []sarifLocation   `json:"locations"`
 		Fingerprints map[string]string `json:"partialFingerprints"`
+		// Suppressions is absent where nothing suppresses the result (3.27.23).
+		Suppressions []sarifSuppression `json:"suppressions,omitempty"`
+	}
+	// sarifSuppression is external: it stands outside of what was scanned (3.35.2).
+	sarifSuppression struct {
+		Kind          string         `json:"kind"`
+		Status        string         `json:"status"`
+		Justification string         `json:"justification"`
+		Properties    map[string]any `json:"properties"`
 	}
 	sarifLocation struct {
 		Physical struct {
@@ -132,5 +141,8 @@ func result(source string, f *Finding) sarifResult {
 	l.Physical.Artifact.URI = source
 	l.Logical = []sarifLogical{{f.PURL}}
 	r.Locations = []sarifLocation{l}
+	if f.Suppressed {
+		r.Suppressions = []sarifSuppression{{"external", "accepted", f.VEX.String(), map[string]any{"vex": statementJSON(f)}}}
+	}
 	return r
 }

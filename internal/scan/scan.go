@@ -18,6 +18,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/sbom"
+	"github.com/tallyman-io/tallyman/internal/vex"
 )
 
 // Finding is a finding of one package of a document.
@@ -34,6 +35,10 @@ type Finding struct {
 	// Also are the other purls of the document that stand for the same thing: the
 	// binary packages of one source package. The finding is told once.
 	Also []string
+	// VEX is the statement that holds for the finding, nil when there is none.
+	VEX *vex.Statement
+	// Suppressed: the statement says that the finding does not count.
+	Suppressed bool
 }
 
 // Entries are the places of a document where one purl stands: the first, and how
@@ -73,6 +78,10 @@ type Scanner struct {
 	DB *advisory.Database
 	// Stdin is what the source "-" reads.
 	Stdin io.Reader
+	// VEX is what is said of the findings; nil is nothing.
+	VEX *vex.Set
+	// Image is what the documents describe, for the statements about images.
+	Image vex.Image
 }
 
 // Files scans the files, several at once, and returns their documents in order. A
@@ -121,7 +130,28 @@ func (s *Scanner) file(ctx context.Context, matcher *advisory.Matcher, name stri
 		in = f
 	}
 	defer in.Close()
-	return Read(ctx, matcher, name, in)
+	document, err := Read(ctx, matcher, name, in)
+	if err == nil {
+		document.apply(s.VEX, s.Image)
+	}
+	return document, err
+}
+
+// apply looks up what is said of each finding.
+func (d *Document) apply(set *vex.Set, image vex.Image) {
+	if set == nil {
+		return
+	}
+	for i := range d.Findings {
+		f := &d.Findings[i]
+		statement, suppressed := set.Apply(image, vex.Finding{
+			Names: slices.Concat(f.IDs, f.Aliases),
+			PURLs: append([]string{f.PURL}, f.Also...),
+		})
+		if statement.Status != "" {
+			f.VEX, f.Suppressed = &statement, suppressed
+		}
+	}
 }
 
 // databaseError marks a failure of the database among those of a document.

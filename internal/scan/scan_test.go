@@ -18,6 +18,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/scan"
+	"github.com/tallyman-io/tallyman/internal/vex"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -96,11 +97,30 @@ func write(t *testing.T, name, content string) string {
 	return path
 }
 
+// statements suppress one finding of the sample in its image, and say of another that
+// it is under investigation.
+const statements = `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://example.com/vex/1","author":"The Makers","timestamp":"2026-11-20T08:00:00Z","version":1,"statements":[
+ {"vulnerability":{"name":"CVE-1"},"status":"not_affected","justification":"vulnerable_code_not_in_execute_path","impact_statement":"Only tests call it.",
+  "products":[{"@id":"pkg:oci/web@sha256:1111111111111111111111111111111111111111111111111111111111111111","subcomponents":[{"@id":"pkg:golang/example.com/a"}]}]},
+ {"vulnerability":{"name":"GO-2"},"status":"under_investigation","products":[{"@id":"pkg:golang/example.com/main"}]},
+ {"vulnerability":{"name":"DSA-1"},"status":"fixed","products":[{"@id":"pkg:deb/debian/libssl3"}]}]}`
+
+// withStatements is a scanner that believes them, of the image that they are about.
+func withStatements(t *testing.T, db *advisory.Database) scan.Scanner {
+	t.Helper()
+	d, err := vex.Read("vex.json", strings.NewReader(statements))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := vex.Image{Repository: "registry.example/web", Digest: "sha256:1111111111111111111111111111111111111111111111111111111111111111"}
+	return scan.Scanner{DB: db, VEX: vex.NewSet(d), Image: image}
+}
+
 // scanSample scans a document, one that is broken, and one that is not there; their
 // sources are replaced by fixed names.
-func scanSample(t *testing.T, db *advisory.Database) []scan.Document {
+func scanSample(t *testing.T, scanner scan.Scanner) []scan.Document {
 	t.Helper()
-	scanner := scan.Scanner{DB: db, Stdin: strings.NewReader(document)}
+	scanner.Stdin = strings.NewReader(document)
 	documents, err := scanner.Files(t.Context(), []string{write(t, "broken.json", `{"spdxVersion":`), "-", filepath.Join(t.TempDir(), "missing.json")})
 	if err != nil {
 		t.Fatal(err)
@@ -117,11 +137,14 @@ func scanSample(t *testing.T, db *advisory.Database) []scan.Document {
 func TestReports(t *testing.T) {
 	t.Parallel()
 	db := small(t)
-	documents := scanSample(t, db)
+	documents, judged := scanSample(t, scan.Scanner{DB: db}), scanSample(t, withStatements(t, db))
 	for name, render := range map[string]func(io.Writer) error{
 		"report.json":  func(w io.Writer) error { return scan.WriteJSON(w, db, documents, scanned) },
 		"report.txt":   func(w io.Writer) error { return scan.WriteTable(w, db, documents, scanned) },
 		"report.sarif": func(w io.Writer) error { return scan.WriteSARIF(w, db, documents, "v1.2.3", scanned) },
+		"vex.json":     func(w io.Writer) error { return scan.WriteJSON(w, db, judged, scanned) },
+		"vex.txt":      func(w io.Writer) error { return scan.WriteTable(w, db, judged, scanned) },
+		"vex.sarif":    func(w io.Writer) error { return scan.WriteSARIF(w, db, judged, "v1.2.3", scanned) },
 	} {
 		var out bytes.Buffer
 		if err := render(&out); err != nil {
@@ -161,6 +184,8 @@ func TestJudge(t *testing.T) {
 		}
 		return d
 	}
+	suppressed := severe(advisory.Critical)
+	suppressed.Findings[0].Suppressed = true
 	unknown := scan.Document{Unknown: []scan.Unknown{{}}}
 	unreadable := scan.Document{Err: errors.New("broken")}
 	for name, c := range map[string]struct {
@@ -172,6 +197,8 @@ func TestJudge(t *testing.T) {
 		"below the threshold":                 {"high", []scan.Document{severe(advisory.Medium, advisory.Unscored)}, scan.Pass},
 		"at the threshold":                    {"high", []scan.Document{severe(advisory.Medium), severe(advisory.High)}, scan.Fail},
 		"unscored fails where any does":       {"any", []scan.Document{severe(advisory.Unscored)}, scan.Fail},
+		"what VEX suppresses does not count":  {"any", []scan.Document{suppressed}, scan.Pass},
+		"but hides nothing else":              {"any", []scan.Document{suppressed, severe(advisory.Low)}, scan.Fail},
 		"unscored is not low":                 {"low", []scan.Document{severe(advisory.Unscored)}, scan.Pass},
 		"never":                               {"never", []scan.Document{severe(advisory.Critical)}, scan.Pass},
 		"unknown does not pass":               {"critical", []scan.Document{unknown}, scan.CouldNotTell},

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -48,18 +49,24 @@ func writeDocument(w *bufio.Writer, d *Document) {
 	}
 	fmt.Fprintf(w, "%s: %s %s, %d packages\n", printable(d.Source), d.SBOM.Format, d.SBOM.Version, d.SBOM.Packages)
 	if len(d.Findings) > 0 {
+		column := lastColumn(d)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "  SEVERITY\tPACKAGE\tVERSION\tADVISORY\tALIASES\tFIXED IN")
+		fmt.Fprintln(t, "  SEVERITY\tPACKAGE\tVERSION\tADVISORY\tALIASES\tFIXED IN"+column("VEX"))
 		for i := range d.Findings {
 			f := &d.Findings[i]
 			doubt := ""
 			if f.Subject.Doubt != "" {
 				doubt = " (doubtful)"
 			}
-			fmt.Fprintf(t, "  %s\t%s\t%s%s\t%s\t%s\t%s\n", f.Severity.Level, printable(f.Subject.Name), printable(f.Subject.Version), doubt,
-				strings.Join(f.IDs, " "), strings.Join(f.Aliases, " "), orDash(strings.Join(f.Fixed, ", ")))
+			fmt.Fprintf(t, "  %s\t%s\t%s%s\t%s\t%s\t%s%s\n", f.Severity.Level, printable(f.Subject.Name), printable(f.Subject.Version), doubt,
+				strings.Join(f.IDs, " "), strings.Join(f.Aliases, " "), orDash(strings.Join(f.Fixed, ", ")), column(f.marked()))
 		}
 		t.Flush()
+	}
+	for i := range d.Findings {
+		if f := &d.Findings[i]; f.VEX != nil {
+			fmt.Fprintf(w, "  %s of %s: %s\n", f.ID, printable(f.Subject.Name), printable(f.VEX.String()))
+		}
 	}
 	for _, u := range d.Unknown {
 		name := u.PURL
@@ -71,9 +78,35 @@ func writeDocument(w *bufio.Writer, d *Document) {
 	fmt.Fprintf(w, "  %s\n\n", summary(d))
 }
 
+// lastColumn returns how to write the last column, which is there when there are
+// statements.
+func lastColumn(d *Document) func(text string) string {
+	if slices.ContainsFunc(d.Findings, func(f Finding) bool { return f.VEX != nil }) {
+		return func(text string) string { return "\t" + text }
+	}
+	return func(string) string { return "" }
+}
+
+// marked is what VEX says of a finding, in a word or two.
+func (f *Finding) marked() string {
+	switch {
+	case f.VEX == nil:
+		return "-"
+	case f.Suppressed:
+		return "suppressed: " + string(f.VEX.Status)
+	default:
+		return string(f.VEX.Status)
+	}
+}
+
 func summary(d *Document) string {
 	counts := make(map[advisory.Level]int)
+	suppressed := 0
 	for i := range d.Findings {
+		if d.Findings[i].Suppressed {
+			suppressed++
+			continue
+		}
 		counts[d.Findings[i].Severity.Level]++
 	}
 	parts := make([]string, 0, 8)
@@ -85,7 +118,10 @@ func summary(d *Document) string {
 			break
 		}
 	}
-	text := fmt.Sprintf("%d findings: %s", len(d.Findings), strings.Join(parts, ", "))
+	text := fmt.Sprintf("%d findings: %s", len(d.Findings)-suppressed, strings.Join(parts, ", "))
+	if suppressed > 0 {
+		text += fmt.Sprintf("; %d more suppressed by VEX", suppressed)
+	}
 	if n := len(d.Unknown); n > 0 {
 		text += fmt.Sprintf("; %d packages could not be judged", n)
 	}

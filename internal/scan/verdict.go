@@ -11,9 +11,9 @@ import (
 type Outcome int
 
 const (
-	// Pass: nothing at or above the threshold, and nothing unknown.
+	// Pass: nothing that counts at or above the threshold, and nothing unknown.
 	Pass Outcome = iota
-	// Fail: a finding at or above the threshold.
+	// Fail: a finding that counts at or above the threshold.
 	Fail
 	// CouldNotTell: a document could not be read, or nothing fails but a package
 	// could not be judged.
@@ -42,7 +42,8 @@ func ParseThreshold(s string) (Threshold, error) {
 	}
 }
 
-// Judge says what the documents mean by a threshold.
+// Judge says what the documents mean by a threshold. What VEX suppresses does not
+// count.
 func (t Threshold) Judge(documents []Document) Outcome {
 	outcome := Pass
 	for i := range documents {
@@ -51,7 +52,7 @@ func (t Threshold) Judge(documents []Document) Outcome {
 			return CouldNotTell
 		}
 		for _, f := range d.Findings {
-			if !t.never && f.Severity.Level >= t.level {
+			if !t.never && !f.Suppressed && f.Severity.Level >= t.level {
 				outcome = Fail
 			}
 		}

@@ -15,16 +15,16 @@ import (
 
 // Coverage tells which ecosystems the store has advisories of, and the age of each
 // feed that ever was complete.
-func (s *Store) Coverage(ctx context.Context) (advisory.Coverage, []ledger.Feed, error) {
+func (l *Ledger) Coverage(ctx context.Context) (advisory.Coverage, []ledger.Feed, error) {
 	c := advisory.Coverage{Families: map[string]bool{}, Ecosystems: map[string]bool{}}
-	feeds, err := s.Feeds(ctx)
+	feeds, err := l.Feeds(ctx)
 	if err != nil {
 		return c, nil, err
 	}
 	for _, f := range feeds {
 		c.Families[f.Ecosystem] = !f.SyncedAt.IsZero()
 	}
-	names, err := collect(ctx, s.read, func(rows *sql.Rows) (name string, err error) {
+	names, err := collect(ctx, l.read, func(rows *sql.Rows) (name string, err error) {
 		err = rows.Scan(&name)
 		return name, err
 	}, `SELECT name FROM ecosystem`)
@@ -42,18 +42,24 @@ const casesAtOnce = batch
 
 // Cases returns the cases of images that a wave touched, in a fixed order: some after
 // the one given, or the first for a nil. It returns none when there are no more.
-func (s *Store) Cases(ctx context.Context, wave int64, after *ledger.Case) ([]ledger.Case, error) {
+//
+// Of a wave that only asks again, those are left out that another wave is about to have
+// judged: what changes there has a better reason.
+func (l *Ledger) Cases(ctx context.Context, wave int64, after *ledger.Case) ([]ledger.Case, error) {
 	from := int64(0)
 	if after != nil {
 		from = after.Key
 	}
 	var cases []ledger.Case
-	err := s.view(ctx, func(tx *transaction) (err error) {
+	err := l.view(ctx, func(tx *transaction) (err error) {
 		keys, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
 			err = rows.Scan(&key)
 			return key, err
-		}, `SELECT examination_id FROM wave_image WHERE wave_id = $1 AND examination_id > $2 ORDER BY examination_id LIMIT $3`,
-			wave, from, casesAtOnce)
+		}, `SELECT i.examination_id FROM wave_image i JOIN wave w ON w.id = i.wave_id
+			WHERE i.wave_id = $1 AND i.examination_id > $2 AND (w.cause <> 'policy' OR NOT EXISTS (
+				SELECT 1 FROM wave_image o JOIN wave other ON other.id = o.wave_id
+				WHERE o.examination_id = i.examination_id AND other.judged_at IS NULL AND other.cause <> 'policy'))
+			ORDER BY i.examination_id LIMIT $3`, wave, from, casesAtOnce)
 		if err != nil || len(keys) == 0 {
 			return err
 		}
@@ -66,6 +72,32 @@ func (s *Store) Cases(ctx context.Context, wave int64, after *ledger.Case) ([]le
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read what a wave touched: %w", err)
+	}
+	return cases, nil
+}
+
+// AllCases returns the cases of all images whose papers were looked at.
+func (l *Ledger) AllCases(ctx context.Context) ([]ledger.Case, error) {
+	var cases []ledger.Case
+	err := l.view(ctx, func(tx *transaction) error {
+		keys, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
+			err = rows.Scan(&key)
+			return key, err
+		}, `SELECT id FROM examination WHERE at IS NOT NULL ORDER BY id`)
+		if err != nil {
+			return err
+		}
+		for chunk := range slices.Chunk(keys, casesAtOnce) {
+			r := &caseReader{tx: tx, in: list(len(chunk), 0), args: anys(chunk), at: make(map[int64]int, len(chunk))}
+			if err := r.read(ctx); err != nil {
+				return err
+			}
+			cases = append(cases, r.cases...)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read cases: %w", err)
 	}
 	return cases, nil
 }

@@ -124,18 +124,18 @@ func (r *examiner) examination(ctx context.Context) error {
 
 // piece is a row of table evidence.
 type piece struct {
-	subject, kind, state, reason string
-	since                        int64
-	knownState                   string
-	knownAt                      sql.NullInt64
+	subject, kind, place, state, reason string
+	since                               int64
+	knownState                          string
+	knownAt                             sql.NullInt64
 }
 
 // evidence stores the states, and reports whether one changed.
 func (r *examiner) evidence(ctx context.Context) (bool, error) {
 	rows, err := collect(ctx, r.tx, func(rows *sql.Rows) (p piece, err error) {
-		err = rows.Scan(&p.subject, &p.kind, &p.state, &p.reason, &p.since, &p.knownState, &p.knownAt)
+		err = rows.Scan(&p.subject, &p.kind, &p.place, &p.state, &p.reason, &p.since, &p.knownState, &p.knownAt)
 		return p, err
-	}, `SELECT subject, kind, state, reason, since, known_state, known_at FROM evidence WHERE examination_id = $1`, r.key)
+	}, `SELECT subject, kind, place, state, reason, since, known_state, known_at FROM evidence WHERE examination_id = $1 ORDER BY position`, r.key)
 	if err != nil {
 		return false, fmt.Errorf("read evidence: %w", err)
 	}
@@ -144,7 +144,7 @@ func (r *examiner) evidence(ctx context.Context) (bool, error) {
 		before[[2]string{p.subject, p.kind}] = p
 	}
 	var pieces, changes [][]any
-	for i, e := range r.found.Examination.Evidence {
+	for i, e := range slices.Concat(r.found.Examination.Evidence, r.unseen(rows)) {
 		old := before[[2]string{string(e.Subject), string(e.Kind)}]
 		now := piece{since: old.since, knownState: old.knownState, knownAt: old.knownAt}
 		if old.state != string(e.State) {
@@ -169,6 +169,25 @@ func (r *examiner) evidence(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("store changes of evidence: %w", err)
 	}
 	return len(changes) > 0, nil
+}
+
+// unseen are the pieces that were known and that this look says nothing of, because it
+// could not even read which platforms there are: they are unknown as well.
+func (r *examiner) unseen(known []piece) []release.Evidence {
+	var unseen []release.Evidence
+	for _, p := range known {
+		if _, ok := r.found.Examination.Of(release.PaperKind(p.kind), release.Digest(p.subject)); ok {
+			continue
+		}
+		reason := "this look did not get to it"
+		if gaps := r.found.Examination.Gaps; len(gaps) > 0 {
+			reason = gaps[0].Reason
+		}
+		unseen = append(unseen, release.Evidence{
+			Kind: release.PaperKind(p.kind), Subject: release.Digest(p.subject), On: p.place, State: release.StateUnknown, Reason: reason,
+		})
+	}
+	return unseen
 }
 
 func papersOf(e release.Evidence) []ledger.Paper {

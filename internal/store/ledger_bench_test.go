@@ -154,7 +154,7 @@ func BenchmarkDelta(b *testing.B) {
 				images, packages = images+applied.Images, packages+applied.Packages
 				var last *ledger.Case
 				for {
-					cases, err := s.Cases(b.Context(), applied.Wave, last)
+					cases, err := l.Cases(b.Context(), applied.Wave, last)
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -132,12 +132,12 @@ func withdraw(raw []byte) []byte {
 	return slices.Concat([]byte(`{"withdrawn":"2026-01-02T00:00:00Z",`), raw[1:])
 }
 
-func cases(tb testing.TB, s *Store, wave int64) []ledger.Case {
+func cases(tb testing.TB, l *Ledger, wave int64) []ledger.Case {
 	tb.Helper()
 	var all []ledger.Case
 	var after *ledger.Case
 	for {
-		some, err := s.Cases(tb.Context(), wave, after)
+		some, err := l.Cases(tb.Context(), wave, after)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -172,7 +172,7 @@ func TestAWaveHasTheImagesThatShipWhatItsAdvisoriesName(t *testing.T) {
 		if diff := cmp.Diff(want, q.all); diff != "" {
 			t.Errorf("tasks (-want +got):\n%s", diff)
 		}
-		got := cases(t, s, applied.Wave)
+		got := cases(t, l, applied.Wave)
 		first, version := f.Image(benchRepository, 0, day)
 		if len(got) != 1 || got[0].Digest != first.Digest || !slices.Equal(got[0].Versions, []string{version}) {
 			t.Fatalf("cases: got %+v, want the first image alone", got)
@@ -182,7 +182,7 @@ func TestAWaveHasTheImagesThatShipWhatItsAdvisoriesName(t *testing.T) {
 		}
 		// An advisory that moves on takes its finding with it, and the image is judged.
 		applied = publish(t, l, day, storetest.Advisory("GO-1", "example.com/b", "1.4.0", day, critical))
-		got = cases(t, s, applied.Wave)
+		got = cases(t, l, applied.Wave)
 		if len(got) != 2 || len(got[0].Packages) != 0 || len(got[1].Packages) != 1 {
 			t.Errorf("cases after the advisory names another module: got %+v, want the first image without and the third with a finding", got)
 		}
@@ -202,7 +202,7 @@ func TestSeverityComesThroughAliasesWhicheverCameFirst(t *testing.T) {
 		image, _ := f.Image(benchRepository, 0, day)
 		ingest(t, l, image, storetest.SPDX("release", []release.Package{{PURL: "pkg:golang/" + module + "@v1.0.0", Name: "a"}}), day)
 		severity := func(applied ledger.Applied) string {
-			all := cases(t, s, applied.Wave)
+			all := cases(t, l, applied.Wave)
 			if len(all) != 1 || len(all[0].Packages) != 1 || len(all[0].Packages[0].Findings) != 1 {
 				t.Fatalf("cases: got %+v, want one finding", all)
 			}
@@ -253,9 +253,9 @@ func TestWhatWasKnownThenIsFoundAgain(t *testing.T) {
 		now = on(14)
 		withdrawn := slices.Concat([]byte(`{"withdrawn":"2026-01-14T00:00:00Z",`), storetest.Advisory("GO-1", "example.com/a", "2.0.0", on(2), critical)[1:])
 		publish(t, l, now, withdrawn)
-		c := cases(t, s, applied.Wave)[0]
+		c := cases(t, l, applied.Wave)[0]
 		for n, want := range map[int]int{1: 0, 2: 1, 9: 1, 10: 1, 11: 1, 12: 0, 13: 1, 14: 0, 20: 0} {
-			packages, err := s.FindingsAsOf(t.Context(), &c, on(n))
+			packages, err := l.FindingsAsOf(t.Context(), &c, on(n))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -77,10 +77,10 @@ const purlsAtMost = 20
 // WaveFindings returns what a wave did to findings, one for each advisory and change,
 // the worst first, at most limit of them, and how many there are. Releases counts the
 // images that ship one of the packages now.
-func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]release.FindingChange, int, error) {
+func (l *Ledger) WaveFindings(ctx context.Context, wave int64, limit int) ([]release.FindingChange, int, error) {
 	var changes []release.FindingChange
 	var total int
-	err := s.view(ctx, func(tx *transaction) (err error) {
+	err := l.view(ctx, func(tx *transaction) (err error) {
 		if total, _, err = scanOne[int](ctx, tx, `
 			SELECT count(*) FROM (SELECT DISTINCT advisory_id, change FROM wave_finding WHERE wave_id = $1) AS c`, wave); err != nil {
 			return err
@@ -225,9 +225,9 @@ func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []ledger.Me
 
 // FindingsAsOf returns what advisories said of the packages of a case at a time: see
 // asOf. Only packages with findings are returned, or whose version cannot be compared.
-func (s *Store) FindingsAsOf(ctx context.Context, c *ledger.Case, at time.Time) ([]ledger.Package, error) {
+func (l *Ledger) FindingsAsOf(ctx context.Context, c *ledger.Case, at time.Time) ([]ledger.Package, error) {
 	var found []ledger.Package
-	err := s.view(ctx, func(tx *transaction) error {
+	err := l.view(ctx, func(tx *transaction) error {
 		packages, err := collect(ctx, tx, func(rows *sql.Rows) (identified, error) {
 			var p release.Package
 			var key int64

@@ -1,7 +1,6 @@
 package tally_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rs/zerolog"
 
 	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/registry/registrytest"
@@ -20,41 +18,25 @@ import (
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 	"github.com/tallyman-io/tallyman/internal/tally"
+	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Run(m)) }
 
-// bench is a registry, a store and a tally of one repository in it.
+// bench is a tally of one repository.
 type bench struct {
+	*tallytest.Bench
 	srv   *registrytest.Server
 	store *store.Store
 	tally *tally.Tally
 	repo  string
-	log   *bytes.Buffer
-	now   time.Time
+	log   *tallytest.Log
 }
 
 func setup(t *testing.T, databaseURL string) *bench {
 	t.Helper()
-	b := &bench{srv: registrytest.New(t), log: &bytes.Buffer{}, now: time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC)}
-	b.repo = b.srv.Repository("acme/web")
-	s, err := store.Open(t.Context(), databaseURL, store.Options{MaxConnections: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close store: %v", err)
-		}
-	})
-	b.store = s
-	b.tally = tally.New(tally.Config{
-		Repositories: []string{b.repo},
-		Registry:     registry.New(registry.Config{Timeout: 5 * time.Second}),
-		Store:        s,
-		Log:          zerolog.New(b.log),
-		Now:          func() time.Time { return b.now },
-	})
+	full := tallytest.New(t, databaseURL, tallytest.Options{Connections: 4})
+	b := &bench{Bench: full, srv: full.Server, store: full.Store, tally: full.Tally, repo: full.Repository, log: full.Log}
 	if err := b.tally.Register(t.Context(), 5*time.Minute); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +103,7 @@ func TestDiscoverRecordsReleases(t *testing.T) {
 				Repository: b.repo, Digest: newest, MediaType: "application/vnd.oci.image.index.v1+json",
 				Revision: "c0ffee", Created: registrytest.Created(),
 			},
-			Version: "v1.10.0", FirstSeen: b.now,
+			Version: "v1.10.0", FirstSeen: b.Now(),
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("latest release (-want +got):\n%s", diff)
@@ -134,7 +116,7 @@ func TestDiscoverRecordsReleases(t *testing.T) {
 		if diff := cmp.Diff(wantTags, names); diff != "" {
 			t.Errorf("tags (-want +got):\n%s", diff)
 		}
-		if why := c.Unknown(b.now); why != "" {
+		if why := c.Unknown(b.Now()); why != "" {
 			t.Errorf("got unknown because %q, want known", why)
 		}
 	})
@@ -144,13 +126,13 @@ func TestDiscoverKeepsTheHistoryOfTags(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		b := setup(t, url)
-		start := b.now
+		start := b.Now()
 		first := b.push(t, 1, "v1.0.0", "latest")
 		b.discover(t)
-		b.now = start.Add(time.Hour)
+		b.Advance(time.Hour)
 		second := b.push(t, 2, "v1.0.0", "latest")
 		b.discover(t)
-		b.now = start.Add(2 * time.Hour)
+		b.Advance(time.Hour)
 		b.srv.Delete(t, "acme/web", "latest")
 		b.discover(t)
 
@@ -208,7 +190,7 @@ func TestAFailedLookIsUnknownAndTakesNothingBack(t *testing.T) {
 				good := b.component(t)
 
 				b.srv.Fail(tt.fault)
-				b.now = b.now.Add(time.Hour)
+				b.Advance(time.Hour)
 				err := b.tally.Discover(t.Context(), b.repo)
 				var failed *registry.Error
 				if !errors.As(err, &failed) || failed.Cause != tt.cause {
@@ -216,8 +198,8 @@ func TestAFailedLookIsUnknownAndTakesNothingBack(t *testing.T) {
 				}
 				got := b.component(t)
 				if got.LastLook.Outcome != release.OutcomeUnknown || got.LastLook.Cause != tt.cause ||
-					!strings.Contains(got.LastLook.Reason, tt.reason) || !got.LastLook.At.Equal(b.now) {
-					t.Errorf("got look %+v, want unknown, %q, at %s", got.LastLook, tt.reason, b.now)
+					!strings.Contains(got.LastLook.Reason, tt.reason) || !got.LastLook.At.Equal(b.Now()) {
+					t.Errorf("got look %+v, want unknown, %q, at %s", got.LastLook, tt.reason, b.Now())
 				}
 				got.LastLook = good.LastLook
 				if diff := cmp.Diff(good, got); diff != "" {

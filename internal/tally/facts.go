@@ -243,7 +243,7 @@ func (v *view) findingFacts(c *ledger.Case, f *policy.Facts) {
 		p := &v.packages[i]
 		for j := range p.Findings {
 			found := &p.Findings[j]
-			if v.data.vex.suppresses(c, p.PURL, &found.Finding) {
+			if _, suppressed := v.data.vex.statement(c, p.PURL, &found.Finding); suppressed {
 				of.Suppressed++
 				continue
 			}

@@ -66,14 +66,14 @@ func unknownOf(examination release.Examination) error {
 	return nil
 }
 
-// documents returns what verified papers carry, and what unsigned ones do. What
-// claims a signer and does not hold is not read.
+// documents returns what papers carry, except those that claim a signer and do not
+// hold. What is not verified is marked so.
 func documents(ctx context.Context, examination release.Examination) []release.Document {
 	var all []release.Document
 	for _, e := range examination.Evidence {
 		for i := range e.Papers {
 			p := &e.Papers[i]
-			if p.Document == nil || p.State != release.StateVerified && !p.Unsigned {
+			if p.Document == nil || p.State == release.StateInvalid && !p.Unsigned {
 				continue
 			}
 			d := release.Document{

@@ -66,7 +66,7 @@ func (t *Tally) judge(ctx context.Context, wave int64, cases []ledger.Case, know
 	judged := make([]ledger.Judged, 0, len(cases))
 	for i := range cases {
 		c := &cases[i]
-		if err := known.vex.read(ctx, t.cfg.Ledger, c); err != nil {
+		if err := known.vex.prepare(ctx, t.cfg.Ledger, c); err != nil {
 			return err
 		}
 		j := ledger.Judged{Case: c}

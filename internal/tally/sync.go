@@ -2,6 +2,7 @@ package tally
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,9 +100,10 @@ type syncing struct {
 func (s *syncing) run(ctx context.Context) error {
 	if !s.known.FullAt.IsZero() && s.t.now().Sub(s.known.FullAt) < wholeEvery {
 		err := s.delta(ctx)
-		if !errors.Is(err, feed.ErrTooMany) && !errors.Is(err, feed.ErrNoDelta) {
+		if !errors.Is(err, feed.ErrSnapshotNeeded) {
 			return err
 		}
+		s.pending, s.bytes = nil, 0
 	}
 	return s.whole(ctx)
 }
@@ -140,7 +142,7 @@ func (s *syncing) whole(ctx context.Context) (err error) {
 	s.total = int64(snapshot.Records())
 	if err := snapshot.Each(ctx, func(r feed.Record) error {
 		s.done++
-		same := digests[r.ID] == string(digestOf(r.Raw))
+		same := digests[r.ID] == "sha256:"+hex.EncodeToString(r.Digest[:])
 		delete(digests, r.ID)
 		if same {
 			return nil
@@ -155,7 +157,12 @@ func (s *syncing) whole(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	if len(digests) > 0 {
+	var broken []string
+	s.broken, broken = snapshot.Broken()
+	if s.broken > 0 {
+		s.t.cfg.Log.Warn().Str("ecosystem", s.feed.Ecosystem).Int("broken", s.broken).Strs("records", broken).Msg("records cannot be read")
+	} else if len(digests) > 0 {
+		// Only when every record can be read is it known which are gone.
 		gone := slices.Sorted(maps.Keys(digests))
 		if _, err := s.t.cfg.Ledger.DropAdvisories(ctx, s.feed.Ecosystem, gone); err != nil {
 			return err
@@ -164,13 +171,13 @@ func (s *syncing) whole(ctx context.Context) (err error) {
 	return s.finish(ctx, snapshot.Next())
 }
 
-// add keeps a record for the next apply. One that cannot be read is counted: the feed
-// has told of those that it holds.
+// add keeps a record for the next apply. One that cannot be read as an advisory, though
+// it is JSON, is logged and left out; what an earlier version said stays.
 func (s *syncing) add(raw []byte) error {
 	record, err := advisory.Parse(raw)
 	if err != nil {
-		s.broken++
-		return nil //nolint:nilerr // counted
+		s.t.cfg.Log.Warn().Err(err).Str("ecosystem", s.feed.Ecosystem).Msg("record left out")
+		return nil //nolint:nilerr // logged, and no reason to refuse the others
 	}
 	if at := record.Newest(); at.After(s.newest) {
 		s.newest = at
@@ -199,11 +206,7 @@ func (s *syncing) finish(ctx context.Context, next feed.State) error {
 		return err
 	}
 	s.changed += applied.Changed
-	log := s.t.cfg.Log.Info()
-	if s.broken > 0 {
-		log = s.t.cfg.Log.Warn().Int("broken", s.broken)
-	}
-	log.Str("ecosystem", s.feed.Ecosystem).Int("records", next.Records).Int("changed", s.changed).Msg("advisories fetched")
+	s.t.cfg.Log.Info().Str("ecosystem", s.feed.Ecosystem).Int("records", next.Records).Int("changed", s.changed).Msg("advisories fetched")
 	return s.t.progress(ctx, ledger.Progress{
 		Step: release.StepSync, Subject: s.feed.Ecosystem, Done: s.done, Total: s.total, Ended: true,
 		Note: fmt.Sprintf("%d of %d advisories changed", s.changed, next.Records),

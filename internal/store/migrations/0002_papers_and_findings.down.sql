@@ -22,3 +22,4 @@ DROP TABLE document;
 DROP TABLE evidence_change;
 DROP TABLE evidence;
 DROP TABLE examination;
+DROP INDEX release_digest;

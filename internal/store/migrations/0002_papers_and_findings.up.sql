@@ -4,6 +4,9 @@
 -- in its primary key, where the engine can. Lists and objects are JSON texts. A
 -- content is compressed with Zstandard (RFC 8878).
 
+-- Serves the way from an image to its versions.
+CREATE INDEX release_digest ON release (repository, digest);
+
 -- The images whose papers are looked at, one row each.
 CREATE TABLE examination (
     id         {{id}},
@@ -240,6 +243,7 @@ CREATE TABLE wave_image (
     examination_id BIGINT NOT NULL REFERENCES examination (id) ON DELETE CASCADE,
     PRIMARY KEY (wave_id, examination_id)
 ) {{clustered}};
+CREATE INDEX wave_image_of ON wave_image (examination_id);
 
 -- What a wave did to findings.
 CREATE TABLE wave_finding (

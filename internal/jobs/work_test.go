@@ -51,7 +51,7 @@ func TestReactionToFailures(t *testing.T) {
 
 func TestRetriesAreSpacedFurtherEachTime(t *testing.T) {
 	t.Parallel()
-	var w discoverWorker
+	var w worker[discoverArgs]
 	for failures, want := range []time.Duration{15 * time.Second, time.Minute, 4 * time.Minute} {
 		job := &river.Job[discoverArgs]{JobRow: &rivertype.JobRow{Errors: make([]rivertype.AttemptError, failures)}}
 		if got := time.Until(w.NextRetry(job)); got > want || got < want-time.Second {

@@ -1,0 +1,73 @@
+package tally
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/ledger"
+	"github.com/tallyman-io/tallyman/internal/release"
+	"github.com/tallyman-io/tallyman/internal/vex"
+)
+
+// statements are what VEX documents say of the findings of the cases of a wave: those
+// of files, and the verified ones that lie beside an image.
+type statements struct {
+	files []vex.Document
+	// read are documents of images by digest and subject, nil for one that cannot be
+	// read, which suppresses nothing.
+	read map[statementKey]*vex.Document
+	// of are the statements for an image, by its digest.
+	of map[release.Digest]*vex.Set
+}
+
+type statementKey struct {
+	document, subject release.Digest
+	signer            string
+}
+
+func newStatements(files []vex.Document) *statements {
+	return &statements{files: files, read: make(map[statementKey]*vex.Document), of: make(map[release.Digest]*vex.Set)}
+}
+
+// prepare reads the documents of a case.
+func (s *statements) prepare(ctx context.Context, papers Papers, c *ledger.Case) error {
+	documents := slices.Clone(s.files)
+	for i := range c.Documents {
+		d := &c.Documents[i]
+		if d.Kind != release.PaperVEX || !d.Verified {
+			continue
+		}
+		key := statementKey{d.Digest, d.Subject, d.Signer}
+		document, known := s.read[key]
+		if !known {
+			content, err := papers.DocumentContent(ctx, d.Digest)
+			if err != nil {
+				return err
+			}
+			origin := vex.Origin{Paper: d.Digest, Signer: release.Signer{Key: d.Signer}}
+			if parsed, err := vex.Parse(content, origin, d.Subject); err == nil {
+				document = &parsed
+			}
+			s.read[key] = document
+		}
+		if document != nil {
+			documents = append(documents, *document)
+		}
+	}
+	s.of[c.Digest] = vex.NewSet(documents...)
+	return nil
+}
+
+// statement returns the statement that holds for a finding of an image, and whether it
+// suppresses the finding.
+func (s *statements) statement(c *ledger.Case, purl string, found *advisory.Finding) (vex.Statement, bool) {
+	image := vex.Image{Repository: c.Repository, Digest: c.Digest}
+	if len(c.Versions) > 0 {
+		image.Tag = c.Versions[0]
+	}
+	for _, p := range c.Platforms {
+		image.Platforms = append(image.Platforms, vex.Platform{Digest: p.Digest, Architecture: p.Architecture})
+	}
+	return s.of[c.Digest].Apply(image, vex.Finding{Names: slices.Concat(found.IDs, found.Aliases), PURLs: []string{purl}})
+}
