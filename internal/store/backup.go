@@ -211,7 +211,7 @@ func newRowReader(columns []column) *rowReader {
 		case kindTruth:
 			r.into[i] = new(sql.NullBool)
 		case kindBytes:
-			r.into[i] = new([]byte)
+			r.into[i] = new(any) // which tells empty bytes from none
 		}
 	}
 	return r
@@ -241,9 +241,12 @@ func (r *rowReader) read(rows *sql.Rows) ([]any, error) {
 			if v.Valid {
 				r.values[i] = v.Bool
 			}
-		case *[]byte:
-			if *v != nil {
-				r.values[i] = *v
+		case *any:
+			switch content := (*v).(type) {
+			case []byte:
+				r.values[i] = append([]byte{}, content...)
+			case string: // SQLite keeps what was put in
+				r.values[i] = []byte(content)
 			}
 		}
 	}

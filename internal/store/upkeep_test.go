@@ -79,7 +79,7 @@ func tally(tb testing.TB, s *Store, l *Ledger, q *tasks) {
 		tb.Fatal(err)
 	}
 	wave := q.all[len(q.all)-1].Wave
-	for _, c := range cases(tb, s, wave) {
+	for _, c := range cases(tb, l, wave) {
 		verdict := release.Verdict{At: later, Result: release.ResultFail, Policy: "p", Reasons: []release.Reason{{Rule: "r", Result: release.ResultFail, Message: "1 critical — bad"}}}
 		if err := l.RecordVerdicts(tb.Context(), wave, []ledger.Judged{{Case: &c, Now: verdict, Counts: "{}", AtRelease: &verdict, AtReleaseCounts: "{}"}}); err != nil {
 			tb.Fatal(err)
