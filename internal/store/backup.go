@@ -244,7 +244,10 @@ func (r *rowReader) read(rows *sql.Rows) ([]any, error) {
 		case *any:
 			switch content := (*v).(type) {
 			case []byte:
-				r.values[i] = append([]byte{}, content...)
+				if content == nil {
+					content = []byte{} // null is another value
+				}
+				r.values[i] = content
 			case string: // SQLite keeps what was put in
 				r.values[i] = []byte(content)
 			}
