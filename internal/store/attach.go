@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ErrNotThere: no tally is kept in the database.
+// ErrNotThere says that no tally is kept in the database.
 var ErrNotThere = errors.New("no tally is kept there")
 
 // Attach is [Open] for those who look at a database as it is: it creates nothing, and

@@ -107,7 +107,6 @@ type backupWriter struct {
 	out     *bufio.Writer
 	sum     hash.Hash
 	encoder *json.Encoder
-	bytes   int64
 	trailer backupTrailer
 }
 
@@ -160,7 +159,7 @@ func (s *Store) backupTable(ctx context.Context, tx *transaction, b *backupWrite
 	if err != nil {
 		return err
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT `+strings.Join(columnNames(columns), ", ")+` FROM `+table+ //nolint:gosec // names of ours
+	rows, err := tx.QueryContext(ctx, `SELECT `+strings.Join(columnNames(columns), ", ")+` FROM `+table+
 		` ORDER BY `+strings.Join(primaryKey(columns), ", "))
 	if err != nil {
 		return err

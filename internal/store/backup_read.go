@@ -15,7 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// ErrBadBackup: the file is no backup, damaged, incomplete, or of another version.
+// ErrBadBackup says that a file is no backup, damaged, incomplete, or of another version.
 var ErrBadBackup = errors.New("not a usable backup")
 
 func badBackup(format string, args ...any) error {

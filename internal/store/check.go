@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -32,13 +33,16 @@ func (u *Upkeep) Check(ctx context.Context, report func(Problem)) error {
 				return err
 			}
 		}
-		return nil
+		return errChecked
 	})
-	if err != nil {
+	if !errors.Is(err, errChecked) {
 		return fmt.Errorf("check database: %w", err)
 	}
 	return nil
 }
+
+// errChecked ends the transaction of a check. Where pages are broken, a commit fails.
+var errChecked = errors.New("checked")
 
 func (u *Upkeep) check(ctx context.Context, tx *transaction, s step, report func(Problem)) error {
 	total, _, err := scanOne[int64](ctx, tx, s.count)

@@ -48,7 +48,7 @@ func (e *postgresEngine) references(ctx context.Context, tx *transaction) ([]Pro
 			on = append(on, "p."+parents[i]+" = c."+columns[i])
 			set = append(set, "c."+columns[i]+" IS NOT NULL")
 		}
-		n, _, err := scanOne[int64](ctx, tx, fmt.Sprintf(`SELECT count(*) FROM %s c WHERE %s AND NOT EXISTS (SELECT 1 FROM %s p WHERE %s)`, //nolint:gosec // names of our tables, quoted by PostgreSQL
+		n, _, err := scanOne[int64](ctx, tx, fmt.Sprintf(`SELECT count(*) FROM %s c WHERE %s AND NOT EXISTS (SELECT 1 FROM %s p WHERE %s)`,
 			k.table, strings.Join(set, " AND "), k.parent, strings.Join(on, " AND ")))
 		if err != nil {
 			return nil, err
@@ -91,6 +91,6 @@ func (e *postgresEngine) columns(ctx context.Context, tx *transaction, table str
 
 // resume has the keys that the engine counts up go on after those that are there.
 func (e *postgresEngine) resume(ctx context.Context, tx *transaction, table string) error {
-	_, err := tx.ExecContext(ctx, fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), max(id)) FROM %[1]s HAVING max(id) IS NOT NULL`, table)) //nolint:gosec // a name of ours
+	_, err := tx.ExecContext(ctx, fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), max(id)) FROM %[1]s HAVING max(id) IS NOT NULL`, table))
 	return err
 }

@@ -75,7 +75,7 @@ func (u *Upkeep) rebuild(ctx context.Context, s step, report func(Problem, bool)
 		if err != nil || n == 0 {
 			return err
 		}
-		u.Ledger.packages.add(h.fresh)
+		u.packages.add(h.fresh)
 		for i := range flaws {
 			report(flaws[i].Problem, flaws[i].heal != nil)
 		}

@@ -12,18 +12,22 @@ const problemsAtOnce = 100
 
 // integrity has SQLite read the whole file (https://sqlite.org/pragma.html#pragma_integrity_check).
 func (e *sqliteEngine) integrity(ctx context.Context, tx *transaction) ([]Problem, error) {
-	lines, err := collect(ctx, tx, func(rows *sql.Rows) (line string, err error) {
-		err = rows.Scan(&line)
-		return line, err
-	}, fmt.Sprintf(`PRAGMA integrity_check(%d)`, problemsAtOnce))
-	if err != nil || len(lines) == 1 && lines[0] == "ok" {
+	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`PRAGMA integrity_check(%d)`, problemsAtOnce))
+	if err != nil {
 		return nil, err
 	}
-	problems := make([]Problem, 0, len(lines))
-	for _, line := range lines {
-		problems = append(problems, Problem{"file", e.path, "an intact SQLite database", line})
+	defer rows.Close()
+	var problems []Problem
+	for rows.Next() {
+		var line string
+		if err := rows.Scan(&line); err != nil {
+			return problems, err
+		}
+		if line != "ok" {
+			problems = append(problems, Problem{"file", e.path, "an intact SQLite database", line})
+		}
 	}
-	return problems, nil
+	return problems, rows.Err() // it may end at what it found
 }
 
 func (e *sqliteEngine) references(ctx context.Context, tx *transaction) ([]Problem, error) {
