@@ -84,13 +84,13 @@ const progressEvery = 1000
 // Backup writes all of our tables, as they are at one moment, whatever changes them
 // meanwhile. It returns how many rows these have. The jobs of the queue and the leases
 // of processes are left out.
-func (s *Store) Backup(ctx context.Context, w io.Writer, opts BackupOptions) (rows int64, err error) {
+func (l *Ledger) Backup(ctx context.Context, w io.Writer, opts BackupOptions) (rows int64, err error) {
 	compressed, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		return 0, fmt.Errorf("back up: set up compression: %w", err)
 	}
 	b := newBackupWriter(compressed)
-	if err := s.view(ctx, func(tx *transaction) error { return s.backup(ctx, tx, b, opts) }); err != nil {
+	if err := l.view(ctx, func(tx *transaction) error { return l.backup(ctx, tx, b, opts) }); err != nil {
 		return 0, fmt.Errorf("back up: %w", err)
 	}
 	if err := b.out.Flush(); err != nil {
@@ -127,16 +127,16 @@ func (b *backupWriter) Write(p []byte) (int, error) {
 	return b.out.Write(p) //nolint:wrapcheck // a writer
 }
 
-func (s *Store) backup(ctx context.Context, tx *transaction, b *backupWriter, opts BackupOptions) error {
+func (l *Ledger) backup(ctx context.Context, tx *transaction, b *backupWriter, opts BackupOptions) error {
 	schema, err := newestVersion()
 	if err != nil {
 		return err
 	}
-	if err := b.encoder.Encode(BackupHeader{Format: backupFormat, Schema: schema, Program: opts.Program, MadeAt: s.now().UTC()}); err != nil {
+	if err := b.encoder.Encode(BackupHeader{Format: backupFormat, Schema: schema, Program: opts.Program, MadeAt: l.now().UTC()}); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	for _, table := range tables() {
-		if err := s.backupTable(ctx, tx, b, table, opts); err != nil {
+		if err := l.backupTable(ctx, tx, b, table, opts); err != nil {
 			return fmt.Errorf("table %s: %w", table, err)
 		}
 	}
@@ -147,8 +147,8 @@ func (s *Store) backup(ctx context.Context, tx *transaction, b *backupWriter, op
 	return nil
 }
 
-func (s *Store) backupTable(ctx context.Context, tx *transaction, b *backupWriter, table string, opts BackupOptions) error {
-	columns, err := s.tableColumns(ctx, tx, table)
+func (l *Ledger) backupTable(ctx context.Context, tx *transaction, b *backupWriter, table string, opts BackupOptions) error {
+	columns, err := l.tableColumns(ctx, tx, table)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// BackupFile is [Store.Backup] into a file, which appears complete or not at all. It
+// BackupFile is [Ledger.Backup] into a file, which appears complete or not at all. It
 // overwrites a file only by force.
-func (s *Store) BackupFile(ctx context.Context, path string, force bool, opts BackupOptions) (rows int64, err error) {
+func (l *Ledger) BackupFile(ctx context.Context, path string, force bool, opts BackupOptions) (rows int64, err error) {
 	if err := mayWrite(path, force); err != nil {
 		return 0, fmt.Errorf("back up: %w", err)
 	}
@@ -25,7 +25,7 @@ func (s *Store) BackupFile(ctx context.Context, path string, force bool, opts Ba
 			err = errors.Join(err, ignoreMissing(os.Remove(file.Name())))
 		}
 	}()
-	if rows, err = s.Backup(ctx, file, opts); err != nil {
+	if rows, err = l.Backup(ctx, file, opts); err != nil {
 		return 0, errors.Join(err, file.Close())
 	}
 	if err = errors.Join(file.Sync(), file.Close()); err != nil {
