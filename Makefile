@@ -99,7 +99,7 @@ accuracy: ## Findings on real SBOMs equal their truth, case by case (data in TAL
 
 .PHONY: bench
 bench: ## Benchmarks on generated data, and whole processes on real data (beside osv-scanner when OSV_SCANNER names it)
-	@go test -run '^$$' -bench . ./internal/sbom ./internal/scan
+	@go test -run '^$$' -bench . ./internal/policy ./internal/sbom ./internal/scan
 	@CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $(BIN)/tallyman ./cmd/tallyman
 	@cd e2e && go run ./cmd/advisories bench $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
 

@@ -11,6 +11,7 @@ import (
 	"github.com/google/cel-go/common/containers"
 	"github.com/google/cel-go/common/decls"
 	"github.com/google/cel-go/common/functions"
+	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/stdlib"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
@@ -29,8 +30,7 @@ type engine struct {
 // program is a compiled expression. It is safe for concurrent use.
 type program struct {
 	run interpreter.InterpretableV2
-	// walks: it goes through a list, so that its steps are counted and the context
-	// is asked.
+	// walks: it goes through a list, so that the context is asked on the way.
 	walks bool
 }
 
@@ -102,20 +102,42 @@ func (e *engine) compile(text string, want *types.Type) (*program, []problem) {
 	if kind := checked.GetType(checked.Expr().ID()); !kind.IsExactType(want) {
 		return nil, []problem{{message: fmt.Sprintf("expected an expression of type %s, found one of type %s", want, kind)}}
 	}
-	p := &program{walks: len(ast.MatchDescendants(ast.NavigateAST(checked), ast.KindMatcher(ast.ComprehensionKind))) > 0}
+	walks := countWalks(checked)
+	p := &program{walks: walks > 0}
 	options := []interpreter.PlannerOption{interpreter.Optimize(), interpreter.CompileRegexConstants(interpreter.MatchesRegexOptimization)}
 	if p.walks {
+		options = append(options, interpreter.InterruptableEval())
+	}
+	if walks > 1 {
 		tracker, err := interpreter.NewCostTracker(joinCost{}, interpreter.CostTrackerLimit(maxCost))
 		if err != nil {
 			return nil, []problem{{message: err.Error()}}
 		}
-		options = append(options, interpreter.InterruptableEval(), interpreter.CostObserver(interpreter.CostTrackerFactory(tracker.Clone)))
+		options = append(options, interpreter.CostObserver(interpreter.CostTrackerFactory(tracker.Clone)))
 	}
 	var err error
 	if p.run, err = e.interpreter.NewInterpretable(checked, options...); err != nil {
 		return nil, []problem{{message: err.Error()}}
 	}
 	return p, nil
+}
+
+// countWalks counts how often an expression goes through a list of facts. One walk is
+// no more work than the list is long. Several may be inside each other, so that their
+// steps are counted, which takes longer than they do.
+func countWalks(expression *ast.AST) int {
+	return len(ast.MatchDescendants(ast.NavigateAST(expression), func(e ast.NavigableExpr) bool {
+		switch e.Kind() {
+		case ast.ComprehensionKind:
+			return true
+		case ast.CallKind:
+			call := e.AsCall()
+			return call.FunctionName() == joinName ||
+				call.FunctionName() == operators.In && call.Args()[1].Kind() != ast.ListKind
+		default:
+			return false
+		}
+	}))
 }
 
 func problemsOf(found *common.Errors) []problem {
@@ -126,8 +148,8 @@ func problemsOf(found *common.Errors) []problem {
 	return problems
 }
 
-// evaluate runs a program. One that does not walk does no more than it is long, and
-// counting its steps would take longer than they do.
+// evaluate runs a program. Asking the context takes longer than one that does not
+// walk.
 func (p *program) evaluate(ctx context.Context, s *scene) (value ref.Val, err error) {
 	// The interpreter leaves by panicking when the cost limit is reached.
 	defer func() {

@@ -186,9 +186,11 @@ func advisoryFacts() []fact {
 	}
 }
 
+const joinName = "join"
+
 // joinFunction is list.join(separator).
 func joinFunction() (*decls.FunctionDecl, error) {
-	return decls.NewFunction("join", decls.MemberOverload("list_join_string",
+	return decls.NewFunction(joinName, decls.MemberOverload("list_join_string",
 		[]*types.Type{types.NewListType(types.StringType), types.StringType}, types.StringType, decls.BinaryBinding(join)))
 }
 
@@ -219,7 +221,7 @@ type joinCost struct{}
 
 // CallCost implements interpreter.ActualCostEstimator.
 func (joinCost) CallCost(function, _ string, _ []ref.Val, result ref.Val) *uint64 {
-	if text, ok := result.(types.String); ok && function == "join" {
+	if text, ok := result.(types.String); ok && function == joinName {
 		cost := 1 + uint64(len(text))/10
 		return &cost
 	}

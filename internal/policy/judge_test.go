@@ -69,8 +69,10 @@ func TestBuiltInPolicy(t *testing.T) {
 			func(f *policy.Facts) { f.SBOMMissingOn = []string{"linux/arm64", "linux/s390x"} }, release.ResultFail, "sbom",
 			"expected a verified SBOM of every platform, found none of linux/arm64, linux/s390x",
 		},
-		"a platform of which it is not known": {func(f *policy.Facts) { f.SBOMUnknownOn = []string{"linux/arm64"} }, release.ResultUnknown, "sbom",
-			"expected a verified SBOM of every platform, found unknown of linux/arm64"},
+		"a platform of which it is not known": {
+			func(f *policy.Facts) { f.SBOMUnknownOn = []string{"linux/arm64"} }, release.ResultUnknown, "sbom",
+			"expected a verified SBOM of every platform, found unknown of linux/arm64",
+		},
 		"a platform without, and one of which it is not known": {func(f *policy.Facts) {
 			f.SBOMMissingOn, f.SBOMUnknownOn = []string{"linux/amd64"}, []string{"linux/arm64"}
 		}, release.ResultFail, "sbom", "found none of linux/amd64"},

@@ -21,8 +21,8 @@ const (
 	maxExpression = 4096
 	// maxNesting bounds how deep an expression may nest.
 	maxNesting = 64
-	// maxCost bounds an evaluation, in the units of CEL: about one for each step. A
-	// rule that walks 10,000 licences stays below a fifth of it.
+	// maxCost bounds an expression that goes through lists more than once, in the
+	// units of CEL: about one for each step.
 	maxCost = 200_000
 	// interruptEvery is after how many steps of a list the context is asked.
 	interruptEvery = 100

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
@@ -122,6 +123,7 @@ func (a *application) drop(ctx context.Context, ids []string) error {
 			return fmt.Errorf("store that an advisory is gone: %w", err)
 		}
 		a.changed[s.key] = s
+		a.rating[s.key] = true
 	}
 	return nil
 }
@@ -140,14 +142,14 @@ type application struct {
 	tx        *transaction
 	ecosystem string
 	at        int64
-	known     map[string]stored
 	// changed has the keys of advisories that are new or not as they were, and what they
 	// showed before. subjects are what they name or named.
 	changed  map[int64]stored
 	subjects map[named]bool
-	// around has advisories whose severity may hang on a changed one, rated those that
-	// show another severity or other aliases than before.
-	around, rated map[int64]bool
+	// rating has changed advisories on whose severity that of others may hang, around
+	// those whose severity is to be found out, rated those that show another severity or
+	// other aliases than before.
+	rating, around, rated map[int64]bool
 }
 
 func (l *Ledger) applyAdvisories(ctx context.Context, tx *transaction, ecosystem string, records []ledger.Published) (ledger.Applied, error) {
@@ -170,7 +172,7 @@ func (l *Ledger) apply(ctx context.Context, tx *transaction, ecosystem string, c
 	a := &application{
 		l: l, tx: tx, ecosystem: ecosystem, at: micros(l.Store.now()),
 		changed: make(map[int64]stored), subjects: make(map[named]bool),
-		around: make(map[int64]bool), rated: make(map[int64]bool),
+		rating: make(map[int64]bool), around: make(map[int64]bool), rated: make(map[int64]bool),
 	}
 	if err := change(a); err != nil {
 		return ledger.Applied{}, err
@@ -196,33 +198,44 @@ func digestOf(raw []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
+// incoming is a record that is not as it was, on its way into the store.
+type incoming struct {
+	*ledger.Published
+	digest       string
+	before       stored
+	known        bool
+	key, version int64
+}
+
 // store writes the records that are not as they were.
 func (a *application) store(ctx context.Context, records []ledger.Published) error {
-	if err := a.readKnown(ctx, records); err != nil {
+	all, err := a.differing(ctx, records)
+	if err != nil {
 		return err
+	}
+	if err := a.storeAdvisories(ctx, all); err != nil {
+		return fmt.Errorf("store advisories: %w", err)
+	}
+	if err := a.storeVersions(ctx, all); err != nil {
+		return fmt.Errorf("store versions: %w", err)
 	}
 	var affected, aliases [][]any
 	ecosystems := make(map[string]string)
-	for i := range records {
-		r := &records[i]
-		digest := digestOf(r.Raw)
-		before, known := a.known[r.Record.ID]
-		if known && before.digest == digest {
-			continue
+	for _, r := range all {
+		if _, ok := a.changed[r.key]; !ok {
+			a.changed[r.key] = r.before
 		}
-		key, version, err := a.storeVersion(ctx, r, digest, known)
-		if err != nil {
-			return fmt.Errorf("store %s: %w", r.Record.ID, err)
-		}
-		if _, ok := a.changed[key]; !ok {
-			a.changed[key] = before
+		if r.known || r.Record.OwnSeverity().By != "" {
+			a.rating[r.key] = true
+		} else {
+			a.around[r.key] = true // nobody's severity hangs on it
 		}
 		for position, e := range r.Record.Entries(a.ecosystem) {
 			a.subjects[named{e.Family, e.Name}] = true
 			ecosystems[e.Ecosystem] = e.Family
-			affected = append(affected, []any{version, position, key, e.Family, e.Name, e.Ecosystem, !r.Record.IsWithdrawn(), e.Data})
+			affected = append(affected, []any{r.version, position, r.key, e.Family, e.Name, e.Ecosystem, !r.Record.IsWithdrawn(), e.Data})
 		}
-		aliases = append(aliases, aliasRows(key, &r.Record)...)
+		aliases = append(aliases, aliasRows(r.key, &r.Record)...)
 	}
 	if err := bulk(ctx, a.tx, `INSERT INTO affected (version_id, position, advisory_id, family, subject, ecosystem, counts, entry)`, "", affected); err != nil {
 		return fmt.Errorf("store what is affected: %w", err)
@@ -240,6 +253,28 @@ func (a *application) store(ctx context.Context, records []ledger.Published) err
 	return nil
 }
 
+// differing returns the records that are not as the store has them, by id. Of several
+// with one id the last counts.
+func (a *application) differing(ctx context.Context, records []ledger.Published) ([]*incoming, error) {
+	known, err := a.readKnown(ctx, records)
+	if err != nil {
+		return nil, err
+	}
+	last := make(map[string]*incoming, len(records))
+	for i := range records {
+		r := &incoming{Published: &records[i], digest: digestOf(records[i].Raw)}
+		r.before, r.known = known[r.Record.ID]
+		last[r.Record.ID] = r
+	}
+	all := make([]*incoming, 0, len(last))
+	for _, id := range slices.Sorted(maps.Keys(last)) {
+		if r := last[id]; !r.known || r.before.digest != r.digest {
+			all = append(all, r)
+		}
+	}
+	return all, nil
+}
+
 func aliasRows(key int64, r *advisory.Record) [][]any {
 	rows := [][]any{{r.ID, key, false}}
 	for _, alias := range r.Aliases {
@@ -254,66 +289,100 @@ func aliasRows(key int64, r *advisory.Record) [][]any {
 }
 
 // readKnown reads what the store has of the records.
-func (a *application) readKnown(ctx context.Context, records []ledger.Published) error {
-	a.known = make(map[string]stored, len(records))
+func (a *application) readKnown(ctx context.Context, records []ledger.Published) (map[string]stored, error) {
 	args := []any{a.ecosystem}
 	for i := range records {
 		args = append(args, records[i].Record.ID)
 	}
+	known := make(map[string]stored, len(records))
 	rows, err := a.tx.QueryContext(ctx, `SELECT id, name, digest, severity, aliases FROM advisory WHERE feed = $1 AND name IN `+list(len(records), 1), args...)
 	if err != nil {
-		return fmt.Errorf("read advisories: %w", err)
+		return nil, fmt.Errorf("read advisories: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells
 	for rows.Next() {
 		var s stored
 		var name string
 		if err := rows.Scan(&s.key, &name, &s.digest, &s.shown[0], &s.shown[1]); err != nil {
-			return fmt.Errorf("read advisories: %w", err)
+			return nil, fmt.Errorf("read advisories: %w", err)
 		}
-		a.known[name] = s
+		known[name] = s
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read advisories: %w", err)
+		return nil, fmt.Errorf("read advisories: %w", err)
 	}
-	return nil
+	return known, nil
 }
 
-// storeVersion writes a record as the version of its advisory that counts.
-func (a *application) storeVersion(ctx context.Context, p *ledger.Published, digest string, known bool) (key, version int64, err error) {
-	r := &p.Record
-	aliases, upstream := r.Aliases, r.Upstream
-	if aliases == nil {
-		aliases = []string{}
+// storeAdvisories writes what the advisories are now. The versions that counted before
+// end.
+func (a *application) storeAdvisories(ctx context.Context, all []*incoming) error {
+	if len(all) == 0 {
+		return nil
 	}
-	if upstream == nil {
-		upstream = []string{}
+	byID := make(map[string]*incoming, len(all))
+	args := make([]any, 0, 12*len(all))
+	for _, r := range all {
+		byID[r.Record.ID] = r
+		if r.known {
+			if err := a.endVersion(ctx, r.before.key); err != nil {
+				return err
+			}
+		}
+		d, own := &r.Record, r.Record.OwnSeverity().Encode()
+		args = append(args, a.ecosystem, d.ID, r.digest, nullMicros(d.Published.Time), nullMicros(d.Modified.Time), nullMicros(d.Withdrawn.Time),
+			a.at, d.ShortSummary(), jsonText(orEmpty(d.Aliases)), jsonText(orEmpty(d.Upstream)), own, own)
 	}
-	own := r.OwnSeverity().Encode()
-	args := []any{
-		a.ecosystem, r.ID, digest, nullMicros(r.Published.Time), nullMicros(r.Modified.Time), nullMicros(r.Withdrawn.Time), a.at,
-		r.ShortSummary(), jsonText(aliases), jsonText(upstream), own,
-	}
-	if err := a.tx.QueryRowContext(ctx, `
+	return a.returning(ctx, func(id string, key int64) { byID[id].key = key }, `
 		INSERT INTO advisory (feed, name, digest, published, modified, withdrawn, first_seen, summary, aliases, upstream, own, severity)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+		VALUES `+tuples(len(all), 12)+`
 		ON CONFLICT (feed, name) DO UPDATE SET digest = excluded.digest, published = excluded.published, modified = excluded.modified,
 			withdrawn = excluded.withdrawn, gone_at = NULL, summary = excluded.summary, aliases = excluded.aliases,
 			upstream = excluded.upstream, own = excluded.own, severity = excluded.severity
-		RETURNING id`, args...).Scan(&key); err != nil {
-		return 0, 0, err
+		RETURNING name, id`, args...)
+}
+
+// storeVersions writes the versions of the advisories that count from now on.
+func (a *application) storeVersions(ctx context.Context, all []*incoming) error {
+	if len(all) == 0 {
+		return nil
 	}
-	if known {
-		if err := a.endVersion(ctx, key); err != nil {
-			return 0, 0, err
-		}
+	byDigest := make(map[string]*incoming, len(all))
+	args := make([]any, 0, 7*len(all))
+	for _, r := range all {
+		d := &r.Record
+		byDigest[r.digest] = r
+		args = append(args, r.key, r.digest, nullMicros(d.Published.Time), nullMicros(d.Modified.Time), nullMicros(d.Withdrawn.Time),
+			a.at, a.l.compress(r.Raw))
 	}
-	err = a.tx.QueryRowContext(ctx, `
+	return a.returning(ctx, func(digest string, key int64) { byDigest[digest].version = key }, `
 		INSERT INTO advisory_version (advisory_id, digest, published, modified, withdrawn, first_seen, content)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id`,
-		key, digest, nullMicros(r.Published.Time), nullMicros(r.Modified.Time), nullMicros(r.Withdrawn.Time), a.at,
-		a.l.compress(p.Raw)).Scan(&version)
-	return key, version, err
+		VALUES `+tuples(len(all), 7)+` RETURNING digest, id`, args...)
+}
+
+// returning runs a statement that returns a name and a key for each row.
+func (a *application) returning(ctx context.Context, put func(name string, key int64), query string, args ...any) error {
+	rows, err := a.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // rows.Err tells
+	for rows.Next() {
+		var name string
+		var key int64
+		if err := rows.Scan(&name, &key); err != nil {
+			return err
+		}
+		put(name, key)
+	}
+	return rows.Err()
+}
+
+func orEmpty(names []string) []string {
+	if names == nil {
+		return []string{}
+	}
+	return names
 }
 
 // endVersion ends the version of an advisory that counts.

@@ -25,7 +25,7 @@ type rated struct {
 // that share a name with it, or else of what it is downstream of, as [advisory.Import]
 // has it.
 func (a *application) rate(ctx context.Context) error {
-	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(a.changed)), batch) {
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(a.rating)), batch) {
 		if err := a.addNeighbours(ctx, chunk); err != nil {
 			return err
 		}
@@ -43,8 +43,8 @@ func (a *application) rate(ctx context.Context) error {
 	return nil
 }
 
-// addNeighbours adds advisories, and those that share a name with one of them, to
-// those around.
+// addNeighbours adds advisories to those around, and those without a severity of their
+// own that share a name with one of them.
 func (a *application) addNeighbours(ctx context.Context, keys []int64) error {
 	for _, key := range keys {
 		a.around[key] = true
@@ -53,7 +53,8 @@ func (a *application) addNeighbours(ctx context.Context, keys []int64) error {
 		err = rows.Scan(&key)
 		return key, err
 	}, `SELECT DISTINCT other.advisory_id FROM advisory_alias mine JOIN advisory_alias other ON other.name = mine.name
-		WHERE mine.advisory_id IN `+list(len(keys), 0), anys(keys)...)
+		JOIN advisory a ON a.id = other.advisory_id AND a.own = $1
+		WHERE mine.advisory_id IN `+list(len(keys), 1), append([]any{advisory.Severity{}.Encode()}, anys(keys)...)...)
 	if err != nil {
 		return fmt.Errorf("read neighbours: %w", err)
 	}
@@ -133,8 +134,8 @@ func (a *application) worst(ctx context.Context, all []rated) (map[string]adviso
 			s.own, err = advisory.ParseSeverity(own)
 			return s, err
 		}, `SELECT n.name, a.name, a.own FROM advisory_alias n JOIN advisory a ON a.id = n.advisory_id
-			WHERE NOT n.upstream AND a.withdrawn IS NULL AND a.gone_at IS NULL AND n.name IN `+list(len(chunk), 0)+`
-			ORDER BY a.name, a.id`, anys(chunk)...)
+			WHERE NOT n.upstream AND a.own <> $1 AND a.withdrawn IS NULL AND a.gone_at IS NULL AND n.name IN `+list(len(chunk), 1)+`
+			ORDER BY a.name, a.id`, append([]any{advisory.Severity{}.Encode()}, anys(chunk)...)...)
 		if err != nil {
 			return nil, fmt.Errorf("read severities: %w", err)
 		}

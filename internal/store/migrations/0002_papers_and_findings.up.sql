@@ -268,6 +268,7 @@ CREATE TABLE verdict (
     wave_id        BIGINT,
     PRIMARY KEY (examination_id, number)
 );
+CREATE INDEX verdict_of_wave ON verdict (wave_id);
 
 -- Messages on their way.
 CREATE TABLE outbox (

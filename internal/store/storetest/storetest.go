@@ -73,7 +73,7 @@ func Each(t *testing.T, test func(t *testing.T, databaseURL string)) {
 }
 
 // SQLite returns the URL of a file that does not exist yet.
-func SQLite(t *testing.T) string {
+func SQLite(t testing.TB) string {
 	t.Helper()
 	return "sqlite://" + filepath.ToSlash(filepath.Join(t.TempDir(), "tallyman.db"))
 }

@@ -13,11 +13,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
 	"github.com/tallyman-io/tallyman/internal/evidence"
@@ -68,6 +68,8 @@ type Options struct {
 	RealTime bool
 	// Policy is the built-in one when nil.
 	Policy *policy.Policy
+	// FeedDir has the feeds; an empty folder of the bench's own when empty.
+	FeedDir string
 	// EvidenceEvery is an hour when zero.
 	EvidenceEvery time.Duration
 }
@@ -80,6 +82,9 @@ func New(t testing.TB, databaseURL string, opts Options) *Bench {
 		Waiting: &Tasks{}, now: time.Date(2026, time.May, 1, 12, 0, 0, 0, time.UTC),
 	}
 	b.Repository = b.Server.Repository(Path)
+	if opts.FeedDir != "" {
+		b.FeedDir = opts.FeedDir
+	}
 	clock := b.Now
 	if opts.RealTime {
 		clock = time.Now
@@ -237,8 +242,14 @@ func (b *Bench) RemoveFeeds(t testing.TB) {
 // tasks are returned, one for each.
 func (b *Bench) Settle(t testing.TB) []error {
 	t.Helper()
+	return b.SettleAtMost(t, 1000)
+}
+
+// SettleAtMost is Settle for more tasks than tests have.
+func (b *Bench) SettleAtMost(t testing.TB, tasks int) []error {
+	t.Helper()
 	var failures []error
-	for range 1000 {
+	for range tasks {
 		task, ok := b.Waiting.take()
 		if !ok {
 			return failures
@@ -280,24 +291,38 @@ func (b *Bench) Look(t testing.TB) {
 
 // Tasks is a queue that keeps its tasks, each once.
 type Tasks struct {
-	mu  sync.Mutex
-	all []release.Task
+	mu   sync.Mutex
+	all  []release.Task
+	wait map[release.Task]bool
 }
 
 // Enqueue keeps tasks. It ignores the transaction: tests let none fail on purpose.
 func (q *Tasks) Enqueue(_ context.Context, _ *sql.Tx, tasks ...release.Task) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.wait == nil {
+		q.wait = make(map[release.Task]bool)
+	}
 	for _, t := range tasks {
-		waits := false
-		for _, other := range q.all {
-			waits = waits || cmp.Equal(t, other)
-		}
-		if !waits {
+		if !q.wait[t] {
 			q.all = append(q.all, t)
+			q.wait[t] = true
 		}
 	}
 	return nil
+}
+
+// Drop forgets the tasks of steps.
+func (q *Tasks) Drop(steps ...release.Step) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.all = slices.DeleteFunc(q.all, func(t release.Task) bool {
+		drop := slices.Contains(steps, t.Step)
+		if drop {
+			delete(q.wait, t)
+		}
+		return drop
+	})
 }
 
 func (q *Tasks) take() (release.Task, bool) {
@@ -308,6 +333,7 @@ func (q *Tasks) take() (release.Task, bool) {
 	}
 	t := q.all[0]
 	q.all = q.all[1:]
+	delete(q.wait, t)
 	return t, true
 }
 
