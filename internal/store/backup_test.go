@@ -21,11 +21,11 @@ import (
 )
 
 // dump has all rows of our tables as a backup writes them, sorted.
-func dump(tb testing.TB, s *Store) map[string][]string {
+func dump(tb testing.TB, l *Ledger) map[string][]string {
 	tb.Helper()
 	all := make(map[string][]string)
 	var table string
-	for _, line := range strings.Split(strings.TrimSpace(plain(tb, backup(tb, s))), "\n")[1:] {
+	for _, line := range strings.Split(strings.TrimSpace(plain(tb, backup(tb, l))), "\n")[1:] {
 		var announced backupTable
 		if line[0] == '{' {
 			if err := json.Unmarshal([]byte(line), &announced); err != nil {
@@ -42,10 +42,10 @@ func dump(tb testing.TB, s *Store) map[string][]string {
 	return all
 }
 
-func backup(tb testing.TB, s *Store) []byte {
+func backup(tb testing.TB, l *Ledger) []byte {
 	tb.Helper()
 	var b bytes.Buffer
-	if _, err := s.Backup(tb.Context(), &b, BackupOptions{Program: "v1"}); err != nil {
+	if _, err := l.Backup(tb.Context(), &b, BackupOptions{Program: "v1"}); err != nil {
 		tb.Fatal(err)
 	}
 	return b.Bytes()
@@ -119,19 +119,19 @@ func TestABackupIsRestoredOnEitherEngine(t *testing.T) {
 		if err := s.Exec(t.Context(), `UPDATE advisory_version SET digest = '', content = '' WHERE until IS NOT NULL`); err != nil {
 			t.Fatal(err) // content that was lost is empty
 		}
-		want := dump(t, s)
+		want := dump(t, l)
 		for _, table := range tables() {
 			if len(want[table]) == 0 && table != "progress" {
 				t.Errorf("the test is about no row of table %s", table)
 			}
 		}
-		compressed := backup(t, s)
+		compressed := backup(t, l)
 		storetest.Each(t, func(t *testing.T, to string) {
 			restored, keeper, queue := openLedger(t, to)
 			if err := restore(t, keeper, compressed); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, dump(t, restored)); diff != "" {
+			if diff := cmp.Diff(want, dump(t, keeper)); diff != "" {
 				t.Errorf("rows (-backed up +restored):\n%s", diff)
 			}
 			if len(queue.all) == 0 || queue.all[0].Step != release.StepIngest {
@@ -159,12 +159,12 @@ func TestRestoreRefusesADatabaseThatHasRows(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		s, l, q := openLedger(t, url)
 		tally(t, s, l, q)
-		before := dump(t, s)
-		err := restore(t, l, backup(t, s))
+		before := dump(t, l)
+		err := restore(t, l, backup(t, l))
 		if err == nil || !strings.Contains(err.Error(), "expected a database without rows, found 1 in repository, 6 in image, ") {
 			t.Errorf("got error %v, want one that names tables", err)
 		}
-		if diff := cmp.Diff(before, dump(t, s)); diff != "" {
+		if diff := cmp.Diff(before, dump(t, l)); diff != "" {
 			t.Errorf("rows (-before +after):\n%s", diff)
 		}
 	})
@@ -174,7 +174,7 @@ func TestRestoreRefusesWhatIsNoWholeBackupAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	source, l, q := openLedger(t, storetest.SQLite(t))
 	tally(t, source, l, q)
-	whole := backup(t, source)
+	whole := backup(t, l)
 	text := plain(t, whole)
 	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
 	schema, err := newestVersion()
@@ -256,11 +256,11 @@ func TestABackupIsOfOneMoment(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		s, l, q := openLedger(t, url)
 		tally(t, s, l, q)
-		want := dump(t, s)
+		want := dump(t, l)
 		// While it runs, more comes: at its first table, and after it.
 		changed := 0
 		var b bytes.Buffer
-		if _, err := s.Backup(t.Context(), &b, BackupOptions{Progress: func(table string, _, _ int64) {
+		if _, err := l.Backup(t.Context(), &b, BackupOptions{Progress: func(table string, _, _ int64) {
 			if table == "image" || table == "package" {
 				changed++
 				publish(t, l, day, storetest.Advisory(fmt.Sprintf("GO-10%d", changed), "stdlib", "9.0.0", day, critical))
@@ -268,11 +268,11 @@ func TestABackupIsOfOneMoment(t *testing.T) {
 		}}); err != nil {
 			t.Fatal(err)
 		}
-		restored, keeper, _ := openLedger(t, storetest.SQLite(t))
+		_, keeper, _ := openLedger(t, storetest.SQLite(t))
 		if err := restore(t, keeper, b.Bytes()); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, dump(t, restored)); changed == 0 || diff != "" {
+		if diff := cmp.Diff(want, dump(t, keeper)); changed == 0 || diff != "" {
 			t.Errorf("%d changes; rows (-before +backed up):\n%s", changed, diff)
 		}
 	})
@@ -284,21 +284,21 @@ func TestABackupFileIsCompleteOrNotThere(t *testing.T) {
 	tally(t, s, l, q)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "tally.backup")
-	if _, err := s.BackupFile(t.Context(), path, false, BackupOptions{}); err != nil {
+	if _, err := l.BackupFile(t.Context(), path, false, BackupOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	first, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.BackupFile(t.Context(), path, false, BackupOptions{}); !errors.Is(err, fs.ErrExist) {
+	if _, err := l.BackupFile(t.Context(), path, false, BackupOptions{}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("over a file: got error %v, want that it exists", err)
 	}
 	// A text that PostgreSQL cannot keep ends the backup half-way.
 	if err := s.Exec(t.Context(), `UPDATE verdict SET policy = CAST(x'ff' AS TEXT)`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.BackupFile(t.Context(), path, true, BackupOptions{}); err == nil || !strings.Contains(err.Error(), "table verdict: row 1: column policy: expected UTF-8") {
+	if _, err := l.BackupFile(t.Context(), path, true, BackupOptions{}); err == nil || !strings.Contains(err.Error(), "table verdict: row 1: column policy: expected UTF-8") {
 		t.Errorf("got error %v, want one about table verdict", err)
 	}
 	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(first, now) {
@@ -307,10 +307,10 @@ func TestABackupFileIsCompleteOrNotThere(t *testing.T) {
 	if err := s.Exec(t.Context(), `UPDATE verdict SET policy = 'p'`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.BackupFile(t.Context(), path, true, BackupOptions{}); err != nil {
+	if _, err := l.BackupFile(t.Context(), path, true, BackupOptions{}); err != nil {
 		t.Errorf("by force: %v", err)
 	}
-	if _, err := s.BackupFile(t.Context(), dir, true, BackupOptions{}); err == nil || !strings.Contains(err.Error(), "expected no file or a regular one") {
+	if _, err := l.BackupFile(t.Context(), dir, true, BackupOptions{}); err == nil || !strings.Contains(err.Error(), "expected no file or a regular one") {
 		t.Errorf("over a folder: got error %v", err)
 	}
 	files, err := os.ReadDir(dir)
@@ -329,7 +329,7 @@ func TestABackupFileIsCompleteOrNotThere(t *testing.T) {
 func FuzzRestore(f *testing.F) {
 	s, l, q := openLedger(f, "sqlite://"+f.TempDir()+"/t.db")
 	tally(f, s, l, q)
-	f.Add([]byte(plain(f, backup(f, s))))
+	f.Add([]byte(plain(f, backup(f, l))))
 	f.Add([]byte("{\"tallyman_backup\":1,\"schema\":2}\n{\"table\":\"repository\",\"columns\":[]}\n[]\n"))
 	_, empty, _ := openLedger(f, "sqlite://"+f.TempDir()+"/t.db")
 	f.Fuzz(func(t *testing.T, text []byte) {

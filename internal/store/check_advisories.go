@@ -231,7 +231,7 @@ func firstDifference(want, found []writtenEntry) (expected, got string) {
 func (v *advisoryViewer) columns(a *writtenAdvisory, r *advisory.Record, where string) {
 	want := advisoryColumns{
 		digest: a.versions[len(a.versions)-1].digest, published: nullMicros(r.Published.Time), modified: nullMicros(r.Modified.Time),
-		withdrawn: nullMicros(r.Withdrawn.Time), summary: r.ShortSummary(), aliases: listText(r.Aliases), upstream: listText(r.Upstream),
+		withdrawn: nullMicros(r.Withdrawn.Time), summary: r.ShortSummary(), aliases: jsonText(orEmpty(r.Aliases)), upstream: jsonText(orEmpty(r.Upstream)),
 		own: r.OwnSeverity().Encode(),
 	}
 	if a.gone.Valid {
@@ -250,13 +250,6 @@ func (v *advisoryViewer) columns(a *writtenAdvisory, r *advisory.Record, where s
 	} {
 		v.flaws = differ(v.flaws, "advisory", where, c.want, c.have, heal)
 	}
-}
-
-func listText(values []string) string {
-	if values == nil {
-		values = []string{}
-	}
-	return jsonText(values)
 }
 
 // names compares the names by which an advisory is found. One that is gone has none.
