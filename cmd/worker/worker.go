@@ -22,6 +22,7 @@ func run(ctx context.Context, p command.Process) int {
 		VerbShort: "Run until told to stop",
 		Settings:  config.ForWorker().Also(checkTrust),
 		Start:     start,
+		Groups:    []command.Group[config.Worker]{databaseTasks()},
 	}, p)
 }
 

@@ -41,6 +41,8 @@ type Program[T Configuration] struct {
 	Settings config.Program[T]
 	// Start puts the application together; see service.Start.
 	Start func(context.Context, Env[T]) (service.App, error)
+	// Groups are subcommands of this program alone.
+	Groups []Group[T]
 }
 
 // Configuration is the configuration of a service.
@@ -132,6 +134,9 @@ func (p Program[T]) root(proc Process) *cobra.Command {
 	root.SetOut(proc.Stdout)
 	root.SetErr(proc.Stderr)
 	root.AddCommand(p.verb(proc), p.config(proc), p.healthcheck(proc), p.version(proc))
+	for _, g := range p.Groups {
+		root.AddCommand(p.group(g, proc))
+	}
 	return root
 }
 

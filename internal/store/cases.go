@@ -116,8 +116,13 @@ func (r *caseReader) read(ctx context.Context) error {
 		what string
 		read func(context.Context) error
 	}{
-		{"images", r.images}, {"versions", r.versions}, {"platforms", r.platforms}, {"evidence", r.evidence},
-		{"documents", r.documents}, {"packages", r.packages}, {"verdicts", r.verdicts},
+		{"images", r.images},
+		{"versions", r.versions},
+		{"platforms", r.platforms},
+		{"evidence", r.evidence},
+		{"documents", r.documents},
+		{"packages", r.packages},
+		{"verdicts", r.verdicts},
 	} {
 		if err := step.read(ctx); err != nil {
 			return fmt.Errorf("read %s: %w", step.what, err)

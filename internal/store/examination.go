@@ -323,7 +323,14 @@ type prepared struct {
 }
 
 func (l *Ledger) prepare(d *release.Document) prepared {
-	p := prepared{Document: d, content: l.compress(d.Content)}
+	p := summarised(d)
+	p.content = l.compress(d.Content)
+	return p
+}
+
+// summarised is a document with what is found out about it.
+func summarised(d *release.Document) prepared {
+	p := prepared{Document: d}
 	if d.SBOM != nil {
 		p.sbom = *d.SBOM
 	}
@@ -346,7 +353,7 @@ func (r *examiner) document(ctx context.Context, d *prepared) (int64, error) {
 		jsonText(d.ecosystems), d.unmatchable, d.whyNot, d.sbom.Failure, len(d.Content), d.content).Scan(&key); err != nil {
 		return 0, err
 	}
-	keys, fresh, err := r.l.addPackages(ctx, r.tx, d.packages, r.at)
+	fresh, err := r.l.linkPackages(ctx, r.tx, key, d.packages, r.at)
 	if err != nil {
 		return 0, err
 	}
@@ -355,14 +362,23 @@ func (r *examiner) document(ctx context.Context, d *prepared) (int64, error) {
 	} else {
 		maps.Copy(r.fresh, fresh)
 	}
-	rows := make([][]any, 0, len(d.packages))
-	for i := range d.packages {
-		p := &d.packages[i]
-		rows = append(rows, []any{key, keys[p.PURL], p.position})
+	return key, nil
+}
+
+// linkPackages stores which packages a document lists; fresh is as of addPackages.
+func (l *Ledger) linkPackages(ctx context.Context, tx *transaction, document int64, packages []identified, at int64) (fresh map[string]int64, err error) {
+	keys, fresh, err := l.addPackages(ctx, tx, packages, at)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([][]any, 0, len(packages))
+	for i := range packages {
+		p := &packages[i]
+		rows = append(rows, []any{document, keys[p.PURL], p.position})
 	}
 	// In the order of the index, not of the document.
 	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[1].(int64), b[1].(int64)) }) //nolint:forcetypeassert // put there above
-	return key, bulk(ctx, r.tx, `INSERT INTO document_package (document_id, package_id, position)`, `ON CONFLICT DO NOTHING`, rows)
+	return fresh, bulk(ctx, tx, `INSERT INTO document_package (document_id, package_id, position)`, `ON CONFLICT DO NOTHING`, rows)
 }
 
 // distinct returns the packages with different purls, in order.

@@ -197,7 +197,8 @@ func asOf(at int64) moment {
 		OR a.first_seen > $1 AND v.first_seen = a.first_seen AND coalesce(v.published, v.modified, $1) <= $1)`, args: []any{at}}
 }
 
-// readCandidates reads the entries of names at a moment.
+// readCandidates reads the entries of names at a moment. Their order is always the same,
+// and so is which of several reasons an evaluation gives.
 func readCandidates(ctx context.Context, tx querier, names []named, when moment) (map[named]namedCandidates, error) {
 	args := slices.Clone(when.args)
 	for _, n := range names {
@@ -211,7 +212,8 @@ func readCandidates(ctx context.Context, tx querier, names []named, when moment)
 	rows, err := tx.QueryContext(ctx, `
 		SELECT f.family, f.subject, f.ecosystem, f.entry, a.id, a.name, a.modified, a.published, a.severity, a.summary, a.aliases
 		FROM affected f JOIN advisory a ON a.id = f.advisory_id `+versions+`
-		WHERE (f.family, f.subject) IN (VALUES `+pairs(len(names), len(when.args))+`) AND `+when.where, args...)
+		WHERE (f.family, f.subject) IN (VALUES `+pairs(len(names), len(when.args))+`) AND `+when.where+`
+		ORDER BY a.name, f.version_id, f.position`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read what advisories say: %w", err)
 	}

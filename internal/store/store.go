@@ -48,6 +48,14 @@ type engine interface {
 	releaseOrphans() string
 	// snapshot are the options of a transaction whose reads agree with each other.
 	snapshot() *sql.TxOptions
+	// integrity and references have the engine look at what it keeps.
+	integrity(ctx context.Context, tx *transaction) ([]Problem, error)
+	references(ctx context.Context, tx *transaction) ([]Problem, error)
+	// argument is an expression for an argument of a row j of River's jobs.
+	argument(name string) string
+	columns(ctx context.Context, tx *transaction, table string) ([]column, error)
+	// resume has keys that the engine counts go on after those that rows brought along.
+	resume(ctx context.Context, tx *transaction, table string) error
 	close() error
 }
 

@@ -81,7 +81,7 @@ func documents(ctx context.Context, examination release.Examination) []release.D
 				Verified: p.State == release.StateVerified, Signer: p.Signer.String(),
 			}
 			if e.Kind == release.PaperSBOM {
-				d.SBOM = readSBOM(ctx, p.Document)
+				d.SBOM = ReadSBOM(ctx, p.Document)
 			}
 			all = append(all, d)
 		}
@@ -94,9 +94,9 @@ func digestOf(content []byte) release.Digest {
 	return release.Digest("sha256:" + hex.EncodeToString(sum[:]))
 }
 
-// readSBOM reads an SBOM. One that cannot be read to its end says so, and lists
+// ReadSBOM reads an SBOM. One that cannot be read to its end says so, and lists
 // nothing: half a list would pass for a whole one.
-func readSBOM(ctx context.Context, content []byte) *release.SBOM {
+func ReadSBOM(ctx context.Context, content []byte) *release.SBOM {
 	s := new(release.SBOM)
 	document, err := func() (sbom.Document, error) {
 		in, err := sbom.Open(bytes.NewReader(content))
