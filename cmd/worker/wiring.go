@@ -12,7 +12,6 @@ import (
 	"github.com/tallyman-io/tallyman/internal/jobs"
 	"github.com/tallyman-io/tallyman/internal/notify"
 	"github.com/tallyman-io/tallyman/internal/outbound"
-	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/tally"
@@ -66,7 +65,7 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 	if err != nil {
 		return nil, fmt.Errorf("advisories: %w", err)
 	}
-	judge, err := newPolicy(c.Policy)
+	judge, err := newRules(c)
 	if err != nil {
 		return nil, err
 	}
@@ -82,16 +81,8 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 		Repositories: c.Repositories, Registry: client,
 		Examiner: examiner, EvidenceEvery: c.Evidence.Interval,
 		Feeds: feeds, Source: c.Advisories.Source, Ecosystems: c.Advisories.Ecosystems, AdvisoriesEvery: c.Advisories.Interval,
-		Policy: judge, Messenger: messenger, Ledger: keep, Log: e.Log, Now: e.Now,
+		Policy: judge.policy, VEX: judge.vex, Rules: judge.digest, Messenger: messenger, Ledger: keep, Log: e.Log, Now: e.Now,
 	}), nil
-}
-
-// newPolicy is the configured policy, or the built-in one.
-func newPolicy(c config.Policy) (*policy.Policy, error) {
-	if c.File.Path == "" {
-		return policy.Default(c.MaxAge)
-	}
-	return policy.Parse(c.File.Path, c.File.Content)
 }
 
 // toTargets connects to the targets of messages, and to no other host.

@@ -20,7 +20,7 @@ func run(ctx context.Context, p command.Process) int {
 		Short:     "Keep the tally of container releases in the background",
 		Verb:      "run",
 		VerbShort: "Run until told to stop",
-		Settings:  config.ForWorker().Also(checkTrust),
+		Settings:  config.ForWorker().Also(checkTrust).Also(checkRules),
 		Start:     start,
 		Groups:    []command.Group[config.Worker]{databaseTasks()},
 	}, p)
@@ -32,6 +32,9 @@ func start(ctx context.Context, e command.Env[config.Worker]) (service.App, erro
 	c := e.Config
 	if len(c.Repositories) == 0 {
 		e.Log.Warn().Str("key", "repositories").Msg("no repository to look at")
+	}
+	if trustsNobody(c.Trust) {
+		e.Log.Warn().Str("key", "trust.keys, trust.identities").Msg("nobody is trusted: signatures cannot be verified")
 	}
 	db, err := store.Open(ctx, c.Database.URL.Reveal(), store.Options{MaxConnections: c.Database.MaxConnections, Now: e.Now})
 	if err != nil {
