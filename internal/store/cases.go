@@ -137,7 +137,7 @@ func (r *caseReader) each(ctx context.Context, query string, scan func(rows *sql
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var key int64
 		put, err := scan(rows, &key)
@@ -275,7 +275,7 @@ func readCasePackages(ctx context.Context, tx querier, keys []int64) ([]ledger.P
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var key, at int64
 		var fixed string

@@ -15,7 +15,6 @@ import (
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
 
-//nolint:gochecknoglobals // a constant
 var day = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func publish(tb testing.TB, l *Ledger, at time.Time, records ...[]byte) ledger.Applied {
@@ -232,7 +231,7 @@ func TestWhatWasKnownThenIsFoundAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { s.Close() }) //nolint:errcheck // the test is over
+		t.Cleanup(func() { s.Close() })
 		l, err := NewLedger(s, new(tasks))
 		if err != nil {
 			t.Fatal(err)

@@ -217,7 +217,7 @@ func history(b *testing.B) [][]step {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	plain, err := zstd.NewReader(file)
 	if err != nil {
 		b.Fatal(err)
