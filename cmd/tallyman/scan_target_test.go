@@ -113,3 +113,15 @@ func TestVerifyReadsALayout(t *testing.T) {
 		t.Errorf("without index.json: got exit %d, want %d", code, exitUnknown)
 	}
 }
+
+func TestAHostIsToldFromAFolder(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"ghcr.io": true, "localhost": true, "localhost:5000": true, "registry:5000": true, "127.0.0.1:5000": true, "a-b.example.com:443": true,
+		"acme": false, "": false, ".": false, "..": false, ".cache": false, "registry:": false, "registry:x": false, ":5000": false, "a_b.c": false,
+	} {
+		if got := isHost(host); got != want {
+			t.Errorf("%q: got %t, want %t", host, got, want)
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -57,14 +56,27 @@ func layoutTarget(arg string) (target, bool) {
 	return target{arg: arg, path: rest}, true
 }
 
-// explicitHost is the host of a reference that cannot be taken for a file name: it
-// has a dot or a port, or is localhost.
-var explicitHost = regexp.MustCompile(`^(localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+:[0-9]+|\[[0-9A-Fa-f:]+\]:[0-9]+)$`)
+// isHost reports whether the first part of a reference is a registry host that cannot
+// be taken for a folder: it has a dot or a port, or is localhost.
+func isHost(s string) bool {
+	name, port, ported := strings.Cut(s, ":")
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	labels := strings.Split(name, ".")
+	for _, label := range labels {
+		if label == "" || strings.Trim(label, letters+"0123456789-") != "" {
+			return false
+		}
+	}
+	if ported {
+		return port != "" && strings.Trim(port, "0123456789") == ""
+	}
+	return name == "localhost" || len(labels) > 1
+}
 
 // referenceTarget reads host/path:tag or host/path@digest.
 func referenceTarget(arg string) (target, error) {
 	host, _, found := strings.Cut(arg, "/")
-	if !found || !explicitHost.MatchString(host) {
+	if !found || !isHost(host) {
 		return target{}, errors.New("expected host/path:tag or host/path@digest, with a dot or a port in the host")
 	}
 	image, err := imageOf(arg)

@@ -58,7 +58,7 @@ func (t *trust) judge(e *entity, subject release.Digest, paper *release.Paper) {
 
 // hear takes a signed paper at its word, for want of anybody to trust.
 func (t *trust) hear(e *entity, subject release.Digest, paper *release.Paper) {
-	paper.State, paper.Reason = release.StateUnknown, "signature not verified: expected a key or an identity to trust, found neither"
+	paper.State, paper.Reason = release.StateUnknown, "signature: expected a key or an identity to verify it with, found neither"
 	if err := e.about(subject); err != nil {
 		paper.State, paper.Reason, paper.Misplaced = release.StateInvalid, clip(err.Error()), true
 	}
