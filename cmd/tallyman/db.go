@@ -20,12 +20,12 @@ func dbCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "db",
-		Short: "The advisory database: import, status, export",
+		Short: "The advisory database: update, import, status, export",
 		Args:  exactly(0, ""),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&file, "db", "", "the file (default $"+databaseVariable+", or tallyman/advisories.db in the user's cache)")
-	cmd.AddCommand(dbImportCommand(&file), dbStatusCommand(&file), dbExportCommand(&file))
+	cmd.AddCommand(dbUpdateCommand(&file), dbImportCommand(&file), dbStatusCommand(&file), dbExportCommand(&file))
 	return cmd
 }
 

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -41,6 +43,8 @@ func newPipeline(cmd *cobra.Command) (*pipeline.Pipeline, error) {
 		return nil, err
 	}
 	publisher := registry.NewPublisher(registry.Config{
+		Hosts:     furtherHosts(),
+		HostsKey:  hostsVariable,
 		Timeout:   requestTimeout,
 		UserAgent: "tallyman/" + buildinfo.Read("").Version,
 	})
@@ -53,6 +57,14 @@ func newPipeline(cmd *cobra.Command) (*pipeline.Pipeline, error) {
 		Now:      time.Now,
 		Out:      cmd.OutOrStdout(),
 	}, nil
+}
+
+// hostsVariable names the hosts that registries may send this program to, beside
+// themselves and the companions that are built in (docs/outbound.md).
+const hostsVariable = "TALLYMAN_REGISTRY_HOSTS"
+
+func furtherHosts() []string {
+	return strings.FieldsFunc(os.Getenv(hostsVariable), func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 }
 
 // checkout is the folder at or above the working directory that has the

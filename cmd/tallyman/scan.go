@@ -29,17 +29,23 @@ func (e outcomeError) Error() string { return fmt.Sprintf("exit %d", e.code) }
 func scanCommand() *cobra.Command {
 	var db, format, fail, image string
 	var statements []string
+	var images imageFlags
 	cmd := &cobra.Command{
-		Use:   "scan FILE…",
+		Use:   "scan FILE…|IMAGE…|LAYOUT…",
 		Short: "Find the known vulnerabilities of the packages in SBOMs",
 		Long: `Reads SPDX 2.x and CycloneDX 1.x JSON documents (also .gz and .zst; - is standard
 input) and matches their packages against the advisory database (tallyman db).
 Findings that an OpenVEX statement of --vex suppresses are shown and do not count.
 
+Of an IMAGE (host/path:tag or host/path@digest) and of an OCI image LAYOUT (a folder,
+a .tar, or oci:PATH[:NAME]) it reads the SBOMs that travel with it. With --key or
+--identity only verified ones count, and its verified OpenVEX attestations are applied.
+
 Exit codes: 0 no finding at or above --severity-fail, 1 there are, 2 usage,
-3 could not tell (no database, a document that cannot be read, or no such finding
-but packages that could not be judged), 78 bad configuration.`,
-		Args: atLeastOne("FILE"),
+3 could not tell (no database, a document that cannot be read, an image without an
+SBOM that counts, or no such finding but packages that could not be judged),
+78 bad configuration.`,
+		Args: atLeastOne("FILE, IMAGE or LAYOUT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			threshold, err := scan.ParseThreshold(fail)
 			if err != nil {
@@ -49,7 +55,7 @@ but packages that could not be judged), 78 bad configuration.`,
 			if err != nil {
 				return err
 			}
-			return runScan(cmd, scanner, db, format, threshold, args)
+			return runScan(cmd, &images, scanner, db, format, threshold, args)
 		},
 	}
 	cmd.Flags().StringVar(&db, "db", "", "advisory database (default $"+databaseVariable+", or tallyman/advisories.db in the user's cache)")
@@ -57,10 +63,11 @@ but packages that could not be judged), 78 bad configuration.`,
 	cmd.Flags().StringArrayVar(&statements, "vex", nil, "OpenVEX document whose statements are believed; may be given several times")
 	cmd.Flags().StringVar(&image, "vex-image", "", "REPOSITORY[:TAG]@DIGEST of the image that the SBOMs describe, for statements about images")
 	cmd.Flags().StringVar(&fail, "severity-fail", "any", "least severity that fails: any (unscored too), low, medium, high, critical, never")
+	images.register(cmd.Flags())
 	return cmd
 }
 
-func runScan(cmd *cobra.Command, scanner scan.Scanner, file, format string, threshold scan.Threshold, sources []string) (err error) {
+func runScan(cmd *cobra.Command, images *imageFlags, scanner scan.Scanner, file, format string, threshold scan.Threshold, sources []string) (err error) {
 	write, err := writerOf(format)
 	if err != nil {
 		return err
@@ -70,13 +77,13 @@ func runScan(cmd *cobra.Command, scanner scan.Scanner, file, format string, thre
 	}
 	db, err := advisory.Open(file)
 	if errors.Is(err, advisory.ErrNoDatabase) {
-		return fmt.Errorf("%w; make one with tallyman db import", err)
+		return fmt.Errorf("%w; make one with tallyman db import or db update", err)
 	} else if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	scanner.DB, scanner.Stdin = db, cmd.InOrStdin()
-	documents, err := scanner.Files(cmd.Context(), sources)
+	documents, err := images.scanAll(cmd.Context(), &scanner, sources)
 	if err != nil {
 		return err
 	}

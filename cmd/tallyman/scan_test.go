@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// feed writes DIR/Go/all.zip with one advisory for example.com/a before 1.2.0.
-func feed(t *testing.T) string {
+// feedFolder writes DIR/Go/all.zip with one advisory for example.com/a before 1.2.0.
+func feedFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	var out bytes.Buffer
@@ -53,7 +53,7 @@ func TestScanExitCodes(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "sub", "advisories.db")
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"db", "import", "--db", db, feed(t)}, &stdout, &stderr); code != exitPass {
+	if code := run(t.Context(), []string{"db", "import", "--db", db, feedFolder(t)}, &stdout, &stderr); code != exitPass {
 		t.Fatalf("import: exit %d: %s", code, &stderr)
 	}
 	affected, clean := sbomFile(t, "pkg:golang/example.com/a@v1.1.0"), sbomFile(t, "pkg:golang/example.com/a@v1.2.0")
@@ -71,7 +71,7 @@ func TestScanExitCodes(t *testing.T) {
 		"no such file":                  {[]string{"/nonexistent.json"}, exitUnknown, "could not be read"},
 		"no database":                   {[]string{"--db", "/nonexistent.db", clean}, exitUnknown, "no advisory database; make one with tallyman db import"},
 		"a database that is none":       {[]string{"--db", broken, clean}, exitUnknown, "not a usable advisory database"},
-		"no file":                       {nil, exitUsage, "expected at least one FILE"},
+		"no file":                       {nil, exitUsage, "expected at least one FILE, IMAGE or LAYOUT"},
 		"no such format":                {[]string{"--format", "xml", clean}, exitUsage, "expected table, json or sarif"},
 		"no such severity":              {[]string{"--severity-fail", "bad", clean}, exitUsage, "expected any, low, medium"},
 		"no such flag":                  {[]string{"--nope"}, exitUsage, "unknown flag"},
@@ -91,7 +91,7 @@ func TestScanWithVEX(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "advisories.db")
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"db", "import", "--db", db, feed(t)}, &stdout, &stderr); code != exitPass {
+	if code := run(t.Context(), []string{"db", "import", "--db", db, feedFolder(t)}, &stdout, &stderr); code != exitPass {
 		t.Fatalf("import: exit %d: %s", code, &stderr)
 	}
 	statement := func(product, status, at string) string {
@@ -139,7 +139,7 @@ func TestScanWithABadEnvironment(t *testing.T) {
 func TestDatabaseStatusAndExport(t *testing.T) {
 	t.Setenv(databaseVariable, filepath.Join(t.TempDir(), "advisories.db"))
 	out := t.TempDir()
-	source := feed(t)
+	source := feedFolder(t)
 	var stdout, stderr bytes.Buffer
 	for _, args := range [][]string{{"db", "import", source}, {"db", "status", "--verify"}, {"db", "export", out}} {
 		if code := run(t.Context(), args, &stdout, &stderr); code != exitPass {

@@ -5,17 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tallyman-io/tallyman/internal/buildinfo"
 	"github.com/tallyman-io/tallyman/internal/evidence"
-	"github.com/tallyman-io/tallyman/internal/pipeline"
-	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
@@ -28,42 +23,35 @@ var (
 
 // verifyFlags are what `tallyman verify` takes.
 type verifyFlags struct {
-	keys, identities, patterns []string
-	issuer, trustedRoot        string
-	requireLog                 bool
-	require                    []string
-	format                     string
-	insecure                   []string
+	trustFlags
+
+	require []string
+	format  string
 }
 
 func verifyPapersCommand() *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
-		Use:   "verify IMAGE…",
+		Use:   "verify IMAGE…|LAYOUT…",
 		Short: "Find and verify the papers of images: signature, SBOM, provenance, VEX, verification summary",
 		Long: `Find and verify the papers of images, given as registry/path[:tag][@digest], on the index and on each platform.
-Nothing but the registry is contacted.
+Nothing but the registry is contacted. Of an OCI image LAYOUT (a folder, a .tar, or oci:PATH[:NAME]) the papers
+inside are verified, and nothing is contacted.
 
 Exit codes: 0 what is required is verified, 1 a paper is forged or a required one absent,
 2 usage, 3 could not tell, 78 keys, identities or trusted root are not usable.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{errors.New("expected at least one image, found none")}
+				return usageError{errors.New("expected at least one image or layout, found none")}
 			}
 			return nil
 		},
 		RunE: f.runE,
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.keys, "key", nil, "file of a public key (PEM) that may have signed; may be repeated")
-	flags.StringArrayVar(&f.identities, "identity", nil, "certificate identity that may have signed, exactly; may be repeated")
-	flags.StringArrayVar(&f.patterns, "identity-pattern", nil, "regular expression for it, from ^ to $; may be repeated")
-	flags.StringVar(&f.issuer, "issuer", "", "OIDC issuer of the identities, exactly")
-	flags.StringVar(&f.trustedRoot, "trusted-root", "", "file of the Sigstore trusted root; identities need it")
-	flags.BoolVar(&f.requireLog, "require-log", false, "demand a transparency log entry of signatures by key, too")
+	f.register(flags)
 	flags.StringSliceVar(&f.require, "require", []string{"signature"}, "papers that have to be verified: signature, sbom, provenance, vex, summary")
 	flags.StringVar(&f.format, "format", "table", "table or json")
-	flags.StringArrayVar(&f.insecure, "insecure", nil, "host[:port] of a registry that speaks plain HTTP; may be repeated")
 	return cmd
 }
 
@@ -72,26 +60,23 @@ func (f *verifyFlags) runE(cmd *cobra.Command, args []string) error {
 }
 
 func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) error {
-	images, required, err := f.check(args)
+	targets, required, err := f.check(args)
 	if err != nil {
 		return usageError{err}
 	}
-	trust, err := f.trust()
+	look, err := newLooker(&f.trustFlags)
 	if err != nil {
-		return configError{err}
+		return err
 	}
-	client := registry.New(registry.Config{Insecure: f.insecure, UserAgent: "tallyman/" + buildinfo.Read("").Version})
-	examiner, err := evidence.New(client, evidence.Config{Trust: trust})
-	if err != nil {
-		return configError{err}
-	}
-	examinations := make([]release.Examination, 0, len(images))
-	for _, image := range images {
-		examination, err := examineImage(ctx, client, examiner, image)
+	var examinations []release.Examination
+	for _, t := range targets {
+		err := look.look(ctx, t, func(e release.Examination, _ release.Platform) error {
+			examinations = append(examinations, e)
+			return nil
+		})
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUndecided, err)
 		}
-		examinations = append(examinations, examination)
 	}
 	write := evidence.WriteTable
 	if f.format == "json" {
@@ -103,24 +88,25 @@ func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) err
 	return decide(examinations, required)
 }
 
-// check returns the images and the kinds of paper that are required.
-func (f *verifyFlags) check(args []string) ([]pipeline.Image, []release.PaperKind, error) {
+// check returns the targets and the kinds of paper that are required.
+func (f *verifyFlags) check(args []string) ([]target, []release.PaperKind, error) {
 	if f.format != "table" && f.format != "json" {
 		return nil, nil, fmt.Errorf("--format: expected table or json, found %q", f.format)
 	}
-	if len(f.keys)+len(f.identities)+len(f.patterns) == 0 {
+	if !f.somebody() {
 		return nil, nil, errors.New("expected --key, or --identity and --issuer, found neither")
 	}
-	images := make([]pipeline.Image, 0, len(args))
+	targets := make([]target, 0, len(args))
 	for _, arg := range args {
-		image, err := pipeline.ParseImage(arg)
-		if err != nil {
-			return nil, nil, err
+		t, ok := layoutTarget(arg)
+		if !ok {
+			var err error
+			if t.image, err = imageOf(arg); err != nil {
+				return nil, nil, err
+			}
+			t.path = ""
 		}
-		if image.Tag == "" && image.Digest == "" {
-			return nil, nil, fmt.Errorf("image %q: expected a tag or a digest, found neither", arg)
-		}
-		images = append(images, image)
+		targets = append(targets, t)
 	}
 	kinds := make([]release.PaperKind, 0, len(f.require))
 	for _, name := range f.require {
@@ -133,43 +119,7 @@ func (f *verifyFlags) check(args []string) ([]pipeline.Image, []release.PaperKin
 		}
 		kinds = append(kinds, kind)
 	}
-	return images, kinds, nil
-}
-
-func (f *verifyFlags) trust() (evidence.Trust, error) {
-	trust := evidence.Trust{RequireLog: f.requireLog}
-	for _, file := range f.keys {
-		pem, err := os.ReadFile(file)
-		if err != nil {
-			return trust, fmt.Errorf("--key: %w", err)
-		}
-		trust.Keys = append(trust.Keys, evidence.Key{Name: filepath.Base(file), PEM: pem})
-	}
-	for _, subject := range f.identities {
-		trust.Identities = append(trust.Identities, evidence.Identity{Subject: subject, Issuer: f.issuer})
-	}
-	for _, pattern := range f.patterns {
-		trust.Identities = append(trust.Identities, evidence.Identity{Pattern: pattern, Issuer: f.issuer})
-	}
-	if f.trustedRoot != "" {
-		root, err := os.ReadFile(f.trustedRoot)
-		if err != nil {
-			return trust, fmt.Errorf("--trusted-root: %w", err)
-		}
-		trust.TrustedRoot = root
-	}
-	return trust, nil
-}
-
-func examineImage(ctx context.Context, client *registry.Client, examiner *evidence.Examiner, image pipeline.Image) (release.Examination, error) {
-	digest := image.Digest
-	if digest == "" {
-		var err error
-		if digest, err = client.Resolve(ctx, image.Repository, image.Tag); err != nil {
-			return release.Examination{}, err
-		}
-	}
-	return examiner.Examine(ctx, image.Repository, digest)
+	return targets, kinds, nil
 }
 
 // decide makes the exit code's error of what was found. What does not hold weighs

@@ -98,7 +98,7 @@ func TestVerifyExitCodes(t *testing.T) {
 		"unsigned":               {args: []string{bare, "--key", key}, code: 1, stderr: "signature is absent"},
 		"one of two":             {args: []string{image, bare, "--key", key}, code: 1, stderr: "acme/bare"},
 		"nothing to trust":       {args: []string{image}, code: 2, stderr: "expected --key, or --identity"},
-		"no image":               {args: []string{"--key", key}, code: 2, stderr: "expected at least one image"},
+		"no image":               {args: []string{"--key", key}, code: 2, stderr: "expected at least one image or layout"},
 		"no tag":                 {args: []string{srv.Repository("acme/web"), "--key", key}, code: 2, stderr: "expected a tag or a digest"},
 		"no such format":         {args: []string{image, "--key", key, "--format", "xml"}, code: 2, stderr: "expected table or json"},
 		"no such kind":           {args: []string{image, "--key", key, "--require", "luck"}, code: 2, stderr: `found "luck"`},

@@ -7,8 +7,12 @@ import (
 	"github.com/tallyman-io/tallyman/internal/evidence"
 )
 
-// trust is what the configuration trusts, as the examiner of papers takes it.
+// trust is what the configuration trusts, as the examiner of papers takes it. Without
+// a key or an identity nobody is trusted: then signed papers are unknown.
 func trust(c config.Trust) evidence.Trust {
+	if trustsNobody(c) {
+		return evidence.Trust{Nobody: true}
+	}
 	t := evidence.Trust{TrustedRoot: c.Root.Content, RequireLog: c.RequireLog}
 	for _, file := range c.Keys {
 		t.Keys = append(t.Keys, evidence.Key{Name: file.Path, PEM: file.Content})
@@ -19,10 +23,12 @@ func trust(c config.Trust) evidence.Trust {
 	return t
 }
 
+func trustsNobody(c config.Trust) bool { return len(c.Keys) == 0 && len(c.Identities) == 0 }
+
 // checkTrust finds what is wrong with keys, identities and trusted root taken
 // together.
 func checkTrust(c config.Worker) []config.Mistake {
-	if len(c.Trust.Keys) == 0 && len(c.Trust.Identities) == 0 {
+	if trustsNobody(c.Trust) {
 		return nil
 	}
 	_, err := evidence.New(nil, evidence.Config{Trust: trust(c.Trust)})

@@ -11,7 +11,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/feed"
 	"github.com/tallyman-io/tallyman/internal/jobs"
 	"github.com/tallyman-io/tallyman/internal/notify"
-	"github.com/tallyman-io/tallyman/internal/policy"
+	"github.com/tallyman-io/tallyman/internal/outbound"
 	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/tally"
@@ -50,22 +50,29 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 	if err != nil {
 		return nil, err
 	}
-	client := registry.New(registry.Config{Insecure: c.Registry.Insecure, Timeout: c.Registry.Timeout, UserAgent: agent})
+	client := registry.New(registry.Config{
+		Repositories: c.Repositories, Hosts: c.Registry.Hosts, Insecure: c.Registry.Insecure,
+		Concurrency: c.Registry.Concurrency, Timeout: c.Registry.Timeout, UserAgent: agent, Now: e.Now,
+	})
 	examiner, err := evidence.New(client, evidence.Config{Trust: trust(c.Trust), Now: e.Now})
 	if err != nil {
 		return nil, fmt.Errorf("papers: %w", err)
 	}
-	feeds, err := feed.New(feed.Config{Base: c.Advisories.Source, UserAgent: agent, Now: e.Now})
+	feeds, err := feed.New(feed.Config{
+		Base: c.Advisories.Source, UserAgent: agent, Now: e.Now,
+		HTTP: outbound.New(outbound.Config{Rules: outbound.To(true, c.Advisories.Source)}),
+	})
 	if err != nil {
 		return nil, fmt.Errorf("advisories: %w", err)
 	}
-	judge, err := newPolicy(c.Policy)
+	judge, err := newRules(c)
 	if err != nil {
 		return nil, err
 	}
 	messenger, err := notify.New(notify.Config{
 		Webhooks: reveal(c.Notify.Webhooks), Slack: reveal(c.Notify.Slack), Secret: c.Notify.Secret.Reveal(),
 		ConsoleURL: c.Console.URL, UserAgent: agent,
+		Transport: toTargets(c.Notify), Refused: outbound.IsRefusal,
 	})
 	if err != nil {
 		return nil, err
@@ -74,16 +81,15 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 		Repositories: c.Repositories, Registry: client,
 		Examiner: examiner, EvidenceEvery: c.Evidence.Interval,
 		Feeds: feeds, Source: c.Advisories.Source, Ecosystems: c.Advisories.Ecosystems, AdvisoriesEvery: c.Advisories.Interval,
-		Policy: judge, Messenger: messenger, Ledger: keep, Log: e.Log, Now: e.Now,
+		Policy: judge.policy, VEX: judge.vex, Rules: judge.digest, Messenger: messenger, Ledger: keep, Log: e.Log, Now: e.Now,
 	}), nil
 }
 
-// newPolicy is the configured policy, or the built-in one.
-func newPolicy(c config.Policy) (*policy.Policy, error) {
-	if c.File.Path == "" {
-		return policy.Default(c.MaxAge)
-	}
-	return policy.Parse(c.File.Path, c.File.Content)
+// toTargets connects to the targets of messages, and to no other host.
+func toTargets(c config.Notify) *outbound.Transport {
+	rules := outbound.To(c.AllowPrivate, append(reveal(c.Webhooks), reveal(c.Slack)...)...)
+	rules.AllowKey = "notify.allow_private"
+	return outbound.New(outbound.Config{Rules: rules})
 }
 
 func reveal(secrets []config.Secret) []string {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/jobs"
+	"github.com/tallyman-io/tallyman/internal/registry/hook"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
@@ -18,7 +20,7 @@ func run(ctx context.Context, p command.Process) int {
 		Short:     "Keep the tally of container releases in the background",
 		Verb:      "run",
 		VerbShort: "Run until told to stop",
-		Settings:  config.ForWorker().Also(checkTrust),
+		Settings:  config.ForWorker().Also(checkTrust).Also(checkRules),
 		Start:     start,
 		Groups:    []command.Group[config.Worker]{databaseTasks()},
 	}, p)
@@ -31,6 +33,9 @@ func start(ctx context.Context, e command.Env[config.Worker]) (service.App, erro
 	if len(c.Repositories) == 0 {
 		e.Log.Warn().Str("key", "repositories").Msg("no repository to look at")
 	}
+	if trustsNobody(c.Trust) {
+		e.Log.Warn().Str("key", "trust.keys, trust.identities").Msg("nobody is trusted: signatures cannot be verified")
+	}
 	db, err := store.Open(ctx, c.Database.URL.Reveal(), store.Options{MaxConnections: c.Database.MaxConnections, Now: e.Now})
 	if err != nil {
 		return service.App{}, fmt.Errorf("open store: %w", err)
@@ -39,7 +44,11 @@ func start(ctx context.Context, e command.Env[config.Worker]) (service.App, erro
 	if err != nil {
 		return service.App{}, errors.Join(err, db.Close())
 	}
+	hooks := hook.New(hook.Config{
+		Secret: c.Hooks.Secret.Reveal(), Repositories: c.Repositories, Discover: runner.Discover, Now: e.Now,
+	})
 	return service.App{
+		Routes: func(mux *http.ServeMux) { mux.Handle(hook.Path, hooks) },
 		Checks: []service.Check{{Name: "store", Run: db.Ping}, {Name: "jobs", Run: runner.Ping}},
 		Stops: []service.Stop{
 			{Name: "jobs", Run: runner.Stop},

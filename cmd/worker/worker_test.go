@@ -3,12 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -61,7 +67,32 @@ func published(t *testing.T) string {
 	server := httptest.NewServer(registry.New(registry.Logger(stdlog.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	repository := strings.TrimPrefix(server.URL, "http://") + "/tallyman/web"
-	tag, err := name.NewTag(repository + ":v1.2.3")
+	publish(t, repository, "v1.2.3")
+	return repository
+}
+
+// publicKey is a file with a key that nothing is signed with.
+func publicKey(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "key.pub")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// publish pushes an image of its own under the tag.
+func publish(t *testing.T, repository, version string) {
+	t.Helper()
+	tag, err := name.NewTag(repository + ":" + version)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +113,6 @@ func published(t *testing.T) string {
 	if err := remote.Write(tag, image, remote.WithContext(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	return repository
 }
 
 func ready(t *testing.T, url string) bool {
@@ -192,5 +222,71 @@ func TestWorkerWithoutRepositoriesSaysSo(t *testing.T) {
 	cancel()
 	if code := <-ended; code != command.ExitOK {
 		t.Errorf("exit code: got %d, want 0\n%s", code, log.String())
+	}
+}
+
+func TestWorkerLooksAtARepositoryThatItsRegistryTellsOf(t *testing.T) {
+	t.Parallel()
+	repository, listen := published(t), freeAddress(t)
+	url := "sqlite:" + filepath.Join(t.TempDir(), "t.db")
+	const secret = "0123456789abcdef0123456789abcdef"
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var log output
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, command.Process{
+			Args: []string{
+				"run", "--listen", listen, "--repositories", repository, "--discover-interval", "24h",
+				"--trust-keys", publicKey(t), "--advisories-source", "file://" + t.TempDir(),
+			},
+			Environ: []string{"TALLYMAN_DATABASE_URL=" + url, "TALLYMAN_HOOKS_SECRET=" + secret},
+			Stdout:  io.Discard, Stderr: &log, Began: time.Now(),
+		})
+	}()
+	eventually(t, "ready", &log, func() bool { return ready(t, "http://"+listen) })
+	db, err := store.Open(t.Context(), url, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(n int) func() bool {
+		return func() bool {
+			images, err := db.Images(t.Context(), repository)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(images) == n
+		}
+	}
+	eventually(t, "first look", &log, known(1))
+	publish(t, repository, "v1.2.4")
+	host, path, _ := strings.Cut(repository, "/")
+	message := `{"events":[{"action":"push","target":{"repository":"` + path + `"},"request":{"host":"` + host + `"}}]}`
+	// Told again until it is seen: the first look may still have been running.
+	eventually(t, "look at what was pushed", &log, func() bool {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+listen+"/hooks/registry", strings.NewReader(message))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+secret)
+		answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusAccepted && answer.StatusCode != http.StatusTooManyRequests {
+			t.Fatalf("got status %d, want 202", answer.StatusCode)
+		}
+		return known(2)()
+	})
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if code := <-ended; code != command.ExitOK {
+		t.Errorf("exit code: got %d, want 0\n%s", code, log.String())
+	}
+	if strings.Contains(log.String(), secret) {
+		t.Error("the log has the secret")
 	}
 }

@@ -74,7 +74,7 @@ func (v *Evaluator) Evaluate(s Subject, candidates []Candidate) (Result, error) 
 	for i, c := range candidates {
 		number, ok := numbers[c.Advisory.ID]
 		if !ok {
-			number = uint64(i) //nolint:gosec // an index
+			number = uint64(i)
 			numbers[c.Advisory.ID] = number
 		}
 		if err := e.entry(number, c.Data, c.Ecosystem); err != nil {

@@ -97,8 +97,8 @@ func TestAMeterShowsItselfOnATerminalAlone(t *testing.T) {
 	m.Show("rows", 3, 3)
 	m.Show("columns", 0, 0)
 	m.Clear()
-	const clear = "\r\x1b[K"
-	if want := clear + "rows: 0 of 3" + clear + "rows: 2 of 3" + clear + "rows: 3 of 3" + clear + "columns" + clear; out.String() != want {
+	const cleared = "\r\x1b[K"
+	if want := cleared + "rows: 0 of 3" + cleared + "rows: 2 of 3" + cleared + "rows: 3 of 3" + cleared + "columns" + cleared; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }

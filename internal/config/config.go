@@ -25,6 +25,7 @@ type Worker struct {
 	Policy     Policy
 	VEX        VEX
 	Notify     Notify
+	Hooks      Hooks
 	Console    Console
 }
 
@@ -76,8 +77,19 @@ type Server struct {
 type Registry struct {
 	// Insecure are the host[:port] that may be spoken to over plain HTTP.
 	Insecure []string
+	// Hosts are further hosts that registries may send the worker to: host,
+	// host:port or *.suffix.
+	Hosts []string
 	// Timeout bounds one request.
 	Timeout time.Duration
+	// Concurrency is the most requests at the same time to one host.
+	Concurrency int
+}
+
+// Hooks says how registries tell of what was pushed.
+type Hooks struct {
+	// Secret is shared with them; empty when they cannot tell.
+	Secret Secret
 }
 
 // File is a file that a setting names, as it was when the configuration was

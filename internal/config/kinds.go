@@ -217,6 +217,39 @@ func registryHosts() kind[[]string] {
 	return list("host", "host or host:port of a registry, without a scheme or a path", `^[^/@]+$`, validHostPort)
 }
 
+// hostPatterns are hosts, or every name below a suffix. A suffix has a dot, because
+// every name of a top-level domain is never what an operator means.
+func hostPatterns() kind[[]string] {
+	return list("host", "host, host:port or *.suffix, without a scheme or a path", `^(\*\.)?[^/@*]+$`, func(s string) bool {
+		suffix, ok := strings.CutPrefix(s, "*.")
+		if !ok {
+			return validHostPort(s)
+		}
+		host, _, _ := cutPort(suffix)
+		dot := strings.LastIndexByte(host, '.')
+		// The last label of an address is a number.
+		return validHostPort(suffix) && dot > 0 && strings.Trim(host[dot+1:], "0123456789") != ""
+	})
+}
+
+// sharedSecret can be written in a header and in the user part of a URL as it is.
+func sharedSecret() kind[Secret] {
+	const form = `^([A-Za-z0-9._~-]{24,256})?$`
+	valid := matches(form)
+	return kind[Secret]{
+		name: "secret", expected: "24 to 256 of A-Z, a-z, 0-9, dot, dash, underscore and tilde",
+		schema: map[string]any{"type": "string", "pattern": form, "writeOnly": true},
+		parse: func(s string) (Secret, []problem) {
+			if !valid(s) {
+				return Secret{}, []problem{{what: "too short, too long, or with other characters"}}
+			}
+			return NewSecret(s), nil
+		},
+		text: onlyString,
+		show: func(s Secret) any { return s.Redacted() },
+	}
+}
+
 // validHostPort holds for host and host:port.
 func validHostPort(s string) bool {
 	if host, port, ok := cutPort(s); ok {

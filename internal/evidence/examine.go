@@ -34,27 +34,34 @@ type Config struct {
 	// MaxPaperSize bounds one paper, in bytes; 32 MiB when zero. A larger one is
 	// unknown.
 	MaxPaperSize int64
+	// Listed is what the place is called where the source lists referrers;
+	// [release.LayoutReferrers] when empty.
+	Listed release.Layout
 	// Now is the clock; [time.Now] when nil.
 	Now func() time.Time
 }
 
 // Examiner examines images. It is safe for concurrent use.
 type Examiner struct {
-	client *registry.Client
+	source Source
 	trust  *trust
 	limit  int64
+	listed release.Layout
 	now    func() time.Time
 }
 
 // New returns an examiner. The error has every mistake in the configuration.
-func New(client *registry.Client, cfg Config) (*Examiner, error) {
+func New(source Source, cfg Config) (*Examiner, error) {
 	checked, err := compile(cfg.Trust)
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
-	e := &Examiner{client: client, trust: checked, limit: cfg.MaxPaperSize, now: cfg.Now}
+	e := &Examiner{source: source, trust: checked, limit: cfg.MaxPaperSize, listed: cfg.Listed, now: cfg.Now}
 	if e.limit <= 0 {
 		e.limit = defaultPaperSize
+	}
+	if e.listed == "" {
+		e.listed = release.LayoutReferrers
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -110,7 +117,7 @@ func (e *Examiner) Examine(ctx context.Context, repository string, digest releas
 // subjects reads the index. A gap says why it could not be read; without it nobody
 // knows which platforms there are.
 func (e *Examiner) subjects(ctx context.Context, repository string, digest release.Digest) ([]subject, *release.Gap, error) {
-	content, err := e.client.Manifest(ctx, repository, string(digest))
+	content, err := e.source.Manifest(ctx, repository, string(digest))
 	if err != nil {
 		var failed *registry.Error
 		if !errors.As(err, &failed) {
@@ -171,7 +178,7 @@ func subjectsOf(content registry.Content) ([]subject, error) {
 }
 
 func (e *Examiner) examineSubject(ctx context.Context, repository string, s subject) (release.Examination, error) {
-	v := &visit{client: e.client, repository: repository, subject: s.digest, limit: e.limit}
+	v := &visit{source: e.source, repository: repository, subject: s.digest, limit: e.limit, listed: e.listed}
 	if err := v.find(ctx, s.inIndex); err != nil {
 		return release.Examination{}, err
 	}
@@ -204,7 +211,7 @@ func (e *Examiner) read(ctx context.Context, v *visit, l leaf) (release.Paper, b
 	}
 	var blob []byte
 	err = v.ask(func() (err error) {
-		blob, err = v.client.Blob(ctx, v.repository, digest, v.limit)
+		blob, err = v.source.Blob(ctx, v.repository, digest, v.limit)
 		return err
 	})
 	if err != nil {
@@ -228,12 +235,16 @@ func (e *Examiner) read(ctx context.Context, v *visit, l leaf) (release.Paper, b
 func (t *trust) assess(l leaf, blob []byte, subject release.Digest, paper *release.Paper) {
 	var signed *entity
 	var err error
-	switch l.format {
-	case formatStatement, formatAttached:
+	switch {
+	case l.format == formatStatement, l.format == formatAttached:
 		t.assessUnsigned(l.format, blob, subject, paper)
 		return
-	case formatBundle:
+	case l.format == formatBundle:
 		signed, err = recovered(func() (*entity, error) { return fromBundle(blob) })
+	case l.format == formatEnvelope && t.nobody:
+		// What would prove the signature is not looked at, and may be in a form that
+		// is not supported.
+		signed, err = recovered(func() (*entity, error) { return fromTag(l.format, blob, nil) })
 	default:
 		signed, err = recovered(func() (*entity, error) { return fromTag(l.format, blob, l.layer.Annotations) })
 	}
@@ -280,6 +291,7 @@ func (t *trust) assessUnsigned(f format, blob []byte, subject release.Digest, pa
 	paper.PredicateType, paper.Document = parsed.predicateType, parsed.predicate
 	paper.Kind = kindOf(parsed.predicateType)
 	if err := parsed.about(subject); err != nil {
+		paper.Misplaced = true
 		paper.Reason += "; " + clip(err.Error())
 	}
 }

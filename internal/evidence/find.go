@@ -33,10 +33,12 @@ type leaf struct {
 
 // visit looks for the papers of one digest.
 type visit struct {
-	client     *registry.Client
+	source     Source
 	repository string
 	subject    release.Digest
 	limit      int64
+	// listed is the place of what the source lists as referrers.
+	listed release.Layout
 
 	// order and layouts are the artifacts found, and where.
 	order   []release.Digest
@@ -125,22 +127,22 @@ func (v *visit) note(desc v1.Descriptor, layout release.Layout) {
 func (v *visit) findReferrers(ctx context.Context) {
 	var found []v1.Descriptor
 	err := v.ask(func() (err error) {
-		found, err = v.client.Referrers(ctx, v.repository, v.subject)
+		found, err = v.source.Referrers(ctx, v.repository, v.subject)
 		return err
 	})
 	if err != nil && !isNotFound(err) {
-		v.missed(anyKind(), string(release.LayoutReferrers), err)
+		v.missed(anyKind(), string(v.listed), err)
 		return
 	}
 	for _, desc := range found {
-		v.note(desc, release.LayoutReferrers)
+		v.note(desc, v.listed)
 	}
 }
 
 // manifest reads a manifest by tag or digest; ok is false when there is none.
 func (v *visit) manifest(ctx context.Context, tagOrDigest string) (content registry.Content, ok bool, err error) {
 	err = v.ask(func() (err error) {
-		content, err = v.client.Manifest(ctx, v.repository, tagOrDigest)
+		content, err = v.source.Manifest(ctx, v.repository, tagOrDigest)
 		return err
 	})
 	if isNotFound(err) {
@@ -198,7 +200,7 @@ func (v *visit) open(ctx context.Context, digest release.Digest) {
 	content, held := v.bodies[digest]
 	if !held {
 		err := v.ask(func() (err error) {
-			content, err = v.client.Manifest(ctx, v.repository, string(digest))
+			content, err = v.source.Manifest(ctx, v.repository, string(digest))
 			return err
 		})
 		if err != nil {

@@ -32,6 +32,9 @@ type Trust struct {
 	TrustedRoot []byte
 	// RequireLog demands a log entry of signatures by key as well.
 	RequireLog bool
+	// Nobody is trust in nobody: papers are found and read, and a signed one is
+	// unknown, not verified. Nothing else is set then.
+	Nobody bool
 }
 
 // Key is a public key.
@@ -61,6 +64,7 @@ func (i Identity) String() string {
 
 // trust is a Trust that was checked.
 type trust struct {
+	nobody     bool
 	keys       []trialKey
 	identities []Identity
 	// keyless is nil without identities, and matching has one policy for each.
@@ -79,6 +83,12 @@ type trialKey struct {
 // compile checks a Trust. The error has every mistake.
 func compile(t Trust) (*trust, error) {
 	var mistakes []error
+	if t.Nobody {
+		if len(t.Keys)+len(t.Identities)+len(t.TrustedRoot) > 0 || t.RequireLog {
+			return nil, errors.New("trust: expected either nobody or somebody, found both")
+		}
+		return &trust{nobody: true}, nil
+	}
 	if len(t.Keys) == 0 && len(t.Identities) == 0 {
 		mistakes = append(mistakes, errors.New("trust: expected a key or an identity, found neither"))
 	}
@@ -277,6 +287,8 @@ func (c *trust) expectedIdentities() string {
 
 func (c *trust) expected() string {
 	switch {
+	case c.nobody:
+		return "anybody"
 	case len(c.keys) == 0:
 		return expectedCertificate + c.expectedIdentities()
 	case len(c.identities) == 0:

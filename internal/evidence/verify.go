@@ -28,9 +28,14 @@ func clip(s string) string {
 // signer, time and log index.
 func (t *trust) judge(e *entity, subject release.Digest, paper *release.Paper) {
 	paper.Signer, paper.LogIndex = t.claims(e), -1
+	if t.nobody {
+		t.hear(e, subject, paper)
+		return
+	}
 	result, signer, err := t.verify(e, subject)
 	if err == nil {
 		err = e.about(subject)
+		paper.Misplaced = err != nil
 	}
 	switch {
 	case errors.Is(err, errUnsupported):
@@ -48,6 +53,14 @@ func (t *trust) judge(e *entity, subject release.Digest, paper *release.Paper) {
 	}
 	if logged := t.logged(e); logged && len(e.entries) > 0 {
 		paper.LogIndex = e.entries[0].LogIndex()
+	}
+}
+
+// hear takes a signed paper at its word, for want of anybody to trust.
+func (t *trust) hear(e *entity, subject release.Digest, paper *release.Paper) {
+	paper.State, paper.Reason = release.StateUnknown, "signature: expected a key or an identity to verify it with, found neither"
+	if err := e.about(subject); err != nil {
+		paper.State, paper.Reason, paper.Misplaced = release.StateInvalid, clip(err.Error()), true
 	}
 }
 

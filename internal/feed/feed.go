@@ -110,6 +110,9 @@ func New(config Config) (*Client, error) {
 	return &Client{base: base, config: config, http: &http.Client{Transport: config.HTTP, CheckRedirect: sameHost(base)}}, nil
 }
 
+// Base is the URL that the client fetches from.
+func (c *Client) Base() string { return c.base.String() }
+
 func parseBase(base string) (*url.URL, error) {
 	u, err := url.Parse(base)
 	if err != nil {

@@ -87,6 +87,7 @@ type client interface {
 	StopAndCancel(ctx context.Context) error
 	Stopped() <-chan struct{}
 	JobCancel(ctx context.Context, jobID int64) (*rivertype.JobRow, error)
+	Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
 }
 
 // New sets up a runner. It starts nothing.
@@ -219,6 +220,15 @@ func (r *Runner) Ping(ctx context.Context) error {
 	default:
 	}
 	return r.cfg.Store.Ping(ctx)
+}
+
+// Discover has a repository looked at before its time. Where a look at it waits or
+// runs already, that is the one.
+func (r *Runner) Discover(ctx context.Context, repository string) error {
+	if _, err := r.client.Insert(ctx, discoverArgs{Repository: repository}, nil); err != nil {
+		return fmt.Errorf("queue a look at %s: %w", repository, err)
+	}
+	return nil
 }
 
 // Cancel ends a job, also one that runs: its context is cancelled. What the job has

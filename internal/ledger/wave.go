@@ -17,5 +17,5 @@ type Wave struct {
 	Judged bool
 }
 
-// ErrNoWave: there is no such wave. Its images may have gone meanwhile.
+// ErrNoWave says that there is no such wave. Its images may have gone meanwhile.
 var ErrNoWave = errors.New("no such wave")

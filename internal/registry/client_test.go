@@ -366,9 +366,14 @@ func TestCredentialsAreReadAgainAfterARefusal(t *testing.T) {
 
 func causeOf(t *testing.T, err error) release.Cause {
 	t.Helper()
+	return failureOf(t, err).Cause
+}
+
+func failureOf(t *testing.T, err error) *registry.Error {
+	t.Helper()
 	var failed *registry.Error
 	if !errors.As(err, &failed) {
 		t.Fatalf("got error %v (%T), want a registry.Error", err, err)
 	}
-	return failed.Cause
+	return failed
 }

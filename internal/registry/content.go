@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -26,10 +25,10 @@ func (c *Client) Manifest(ctx context.Context, repository, tagOrDigest string) (
 	op := "read manifest " + repository + " " + tagOrDigest
 	ref, err := c.reference(repository, tagOrDigest)
 	if err != nil {
-		return Content{}, fmt.Errorf("%s: %w", op, err)
+		return Content{}, asFailure(op, err)
 	}
 	var content Content
-	err = c.do(ctx, op, func(ctx context.Context, puller *remote.Puller) error {
+	err = c.do(ctx, op, ref.Context().Registry, func(ctx context.Context, puller *remote.Puller) error {
 		got, err := puller.Get(ctx, ref)
 		if err != nil {
 			return err
@@ -50,10 +49,10 @@ func (c *Client) Blob(ctx context.Context, repository string, digest release.Dig
 	op := "read blob " + repository + "@" + string(digest)
 	repo, err := c.repository(repository)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op, err)
+		return nil, asFailure(op, err)
 	}
 	var blob []byte
-	err = c.do(withLimit(ctx, limit), op, func(ctx context.Context, puller *remote.Puller) error {
+	err = c.do(withLimit(ctx, limit), op, repo.Registry, func(ctx context.Context, puller *remote.Puller) error {
 		layer, err := puller.Layer(ctx, repo.Digest(string(digest)))
 		if err != nil {
 			return err

@@ -47,10 +47,10 @@ func (c *Client) Describe(ctx context.Context, repository, tagOrDigest string) (
 	op := "describe " + repository + " " + tagOrDigest
 	ref, err := c.reference(repository, tagOrDigest)
 	if err != nil {
-		return Image{}, fmt.Errorf("%s: %w", op, err)
+		return Image{}, asFailure(op, err)
 	}
 	var image Image
-	err = c.do(ctx, op, func(ctx context.Context, puller *remote.Puller) (err error) {
+	err = c.do(ctx, op, ref.Context().Registry, func(ctx context.Context, puller *remote.Puller) (err error) {
 		image, err = describe(ctx, puller, ref)
 		return err
 	})

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"github.com/tallyman-io/tallyman/internal/outbound"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
@@ -22,7 +23,8 @@ type Error struct {
 	// Op is what was tried, such as "list tags of ghcr.io/acme/web".
 	Op    string
 	Cause release.Cause
-	// Status is the HTTP status of the answer, 0 when there was none.
+	// Status is the HTTP status of the answer, 0 when there was none. While a host is
+	// left alone it is that of the answer which asked for it.
 	Status int
 	// RetryAfter is how long the registry asks to be left alone, 0 when it does
 	// not say.
@@ -98,6 +100,15 @@ func (e invalidError) Unwrap() error { return e.error }
 
 func invalidf(format string, args ...any) error { return invalidError{fmt.Errorf(format, args...)} }
 
+// asFailure is err with the operation, which was refused before anything was sent.
+func asFailure(op string, err error) error {
+	var refused *outbound.Error
+	if errors.As(err, &refused) {
+		return &Error{Op: op, Cause: release.CauseNotAllowed, Err: refused}
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}
+
 // classify makes an Error of whatever an operation failed with. A context that
 // the caller ended is passed on as it is: that is no failure of the registry.
 func classify(ctx context.Context, op string, limits *throttle, err error) error {
@@ -105,8 +116,17 @@ func classify(ctx context.Context, op string, limits *throttle, err error) error
 		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
 	}
 	e := &Error{Op: op, Err: err}
-	var answer *transport.Error
+	var (
+		answer  *transport.Error
+		refused *outbound.Error
+		resting *restingError
+	)
 	switch {
+	case errors.As(err, &refused):
+		e.Cause, e.Err = release.CauseNotAllowed, refused
+	case errors.As(err, &resting):
+		e.Cause, e.Err = release.CauseThrottled, resting
+		e.Status, e.RetryAfter = resting.status, resting.left
 	case errors.As(err, &answer):
 		e.Status, e.Cause = answer.StatusCode, causeOf(answer)
 		if e.Cause == release.CauseThrottled || e.Cause == release.CauseUnavailable {

@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -29,9 +28,13 @@ type Publisher struct {
 
 // NewPublisher returns a publisher. It makes no connection.
 func NewPublisher(cfg Config) *Publisher {
-	return &Publisher{client: New(cfg), pause: retry.Sleep, options: []remote.Option{
+	cfg = cfg.withDefaults()
+	// It asks again by itself, at times of its own, also before a long Retry-After
+	// is over.
+	inner := cfg.transport(false)
+	return &Publisher{client: newClient(cfg, inner), pause: retry.Sleep, options: []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithTransport(&bounded{inner: remote.DefaultTransport, timeout: cfg.Timeout, now: time.Now}),
+		remote.WithTransport(inner),
 		remote.WithUserAgent(cfg.UserAgent),
 		// patiently asks again; the library must not as well.
 		remote.WithRetryStatusCodes(),
@@ -79,14 +82,14 @@ func (p *Publisher) PointTag(ctx context.Context, repository, tag string, digest
 	op := "tag " + repository + "@" + string(digest) + " as " + tag
 	repo, err := p.client.repository(repository)
 	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
+		return asFailure(op, err)
 	}
 	target, err := name.NewTag(repo.Name()+":"+tag, p.client.nameOptions(repository)...)
 	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
+		return asFailure(op, err)
 	}
 	return p.patiently(ctx, func() error {
-		ctx, limits := withThrottle(ctx)
+		ctx, limits := withThrottle(withRegistry(ctx, repo.Registry))
 		options := append(slices.Clone(p.options), remote.WithContext(ctx))
 		described, err := remote.Get(repo.Digest(string(digest)), options...)
 		if err == nil {

@@ -3,7 +3,6 @@ package registry
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -32,10 +31,10 @@ func (c *Client) Referrers(ctx context.Context, repository string, subject relea
 	op := "list referrers of " + repository + "@" + string(subject)
 	repo, err := c.repository(repository)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op, err)
+		return nil, asFailure(op, err)
 	}
 	var all []v1.Descriptor
-	err = c.do(ctx, op, func(ctx context.Context, _ *remote.Puller) error {
+	err = c.do(ctx, op, repo.Registry, func(ctx context.Context, _ *remote.Puller) error {
 		trip, err := c.session.trip(ctx, repo)
 		if err != nil {
 			return err

@@ -17,18 +17,26 @@ import (
 // configuration stay far below this.
 const maxBody = 8 << 20
 
-// bounded gives every request its own time limit and every answer a size limit,
-// and notes Retry-After, which go-containerregistry does not pass on.
+// bounded gives every request its turn and its own time limit and every answer a
+// size limit, and notes Retry-After, which go-containerregistry does not pass on.
 type bounded struct {
 	inner   http.RoundTripper
+	queue   *queue
 	timeout time.Duration
 	now     func() time.Time
 }
 
-// RoundTrip implements [http.RoundTripper]. The time limit covers reading the body.
+// RoundTrip implements [http.RoundTripper]. The time limit covers reading the body,
+// not the wait for the turn.
 func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	leave, err := b.queue.enter(req.Context(), req.URL.Host)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeoutCause(req.Context(), b.timeout,
 		fmt.Errorf("no answer within %s: %w", b.timeout, context.DeadlineExceeded))
+	// The turn ends with the context: when the body is closed, or its time is up.
+	context.AfterFunc(ctx, leave)
 	resp, err := b.inner.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
@@ -37,6 +45,7 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 		cancel()
 		return nil, err
 	}
+	b.queue.heed(req.URL.Host, resp)
 	if t, ok := req.Context().Value(throttleKey{}).(*throttle); ok {
 		t.note(resp.Header.Get("Retry-After"), b.now())
 	}

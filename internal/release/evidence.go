@@ -62,6 +62,9 @@ const (
 	LayoutSBOM Layout = ".sbom tag"
 	// LayoutIndex is a manifest in the index itself, as BuildKit adds it.
 	LayoutIndex Layout = "in the index"
+	// LayoutDisk is a manifest in an image layout on disk that has the digest as its
+	// subject.
+	LayoutDisk Layout = "in the image layout"
 )
 
 // Signer is who a signature was made by: a key, or a certificate's identity.
@@ -95,6 +98,9 @@ type Paper struct {
 	// Unsigned: nobody signed it, so that it can be neither genuine nor forged. Its
 	// state is invalid.
 	Unsigned bool
+	// Misplaced: it says that it is about another digest, whoever signed it or not.
+	// It is not looked at in a paper whose signature does not hold.
+	Misplaced bool
 	// PredicateType is that of the in-toto statement; empty for a plain signature.
 	PredicateType string
 	// Found is where it lies, in every layout that lists it.

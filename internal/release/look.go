@@ -29,6 +29,9 @@ const (
 	// CauseInvalid: the registry answered with something that is not what was
 	// asked for, such as content of another digest.
 	CauseInvalid Cause = "invalid answer"
+	// CauseNotAllowed: going on would have led to a host that is not configured, or
+	// to a private address of one that is not named.
+	CauseNotAllowed Cause = "not allowed"
 )
 
 // Look is one visit to a repository.

@@ -32,6 +32,10 @@ type jsonDatabase struct {
 
 type jsonDocument struct {
 	Source string `json:"source"`
+	// Image is there for an SBOM that travels with an image, and Refused for one of
+	// those that was not read, with the reason.
+	Image   *jsonPaper `json:"image,omitempty"`
+	Refused string     `json:"refused,omitempty"`
 	// Error is why the document could not be read; what could not be counted is
 	// null then, not zero.
 	Error        string        `json:"error,omitempty"`
@@ -57,6 +61,8 @@ type jsonFinding struct {
 	Fixed []string `json:"fixed"`
 	VEX   *jsonVEX `json:"vex"` // null when no statement applies
 	Why   string   `json:"why"`
+	// Repeated: another SBOM of the same manifest, before this one, has it too.
+	Repeated bool `json:"repeated,omitempty"`
 }
 
 // jsonVEX is the OpenVEX statement that holds for a finding, and where it is from.
@@ -78,6 +84,8 @@ type jsonUnknown struct {
 	PURL    string `json:"purl"`
 	Package string `json:"package"`
 	Reason  string `json:"reason"`
+	// Repeated is as that of a finding.
+	Repeated bool `json:"repeated,omitempty"`
 }
 
 // WriteJSON writes the documents for machines.
@@ -109,10 +117,13 @@ func describe(db *advisory.Database, now time.Time) jsonDatabase {
 
 func documentJSON(d *Document) jsonDocument {
 	if d.Err != nil {
-		return jsonDocument{Source: d.Source, Error: d.Err.Error()}
+		return jsonDocument{Source: d.Source, Image: paperJSON(d.Paper), Error: d.Err.Error()}
+	}
+	if d.Refused != "" {
+		return jsonDocument{Source: d.Source, Image: paperJSON(d.Paper), Refused: d.Refused}
 	}
 	out := jsonDocument{
-		Source: d.Source, Format: string(d.SBOM.Format) + " " + d.SBOM.Version,
+		Source: d.Source, Image: paperJSON(d.Paper), Format: string(d.SBOM.Format) + " " + d.SBOM.Version,
 		Packages: &d.SBOM.Packages, Unidentified: &d.SBOM.Unidentified,
 		Findings: make([]jsonFinding, 0, len(d.Findings)), Unknown: make([]jsonUnknown, 0, len(d.Unknown)),
 	}
@@ -121,10 +132,11 @@ func documentJSON(d *Document) jsonDocument {
 		out.Findings = append(out.Findings, jsonFinding{
 			ID: f.ID, IDs: f.IDs, Aliases: list(f.Aliases), PURL: f.PURL, Also: list(f.Also), Package: f.Subject.Name, Version: f.Subject.Version,
 			Ecosystem: f.Ecosystem, Severity: f.Severity.Level.String(), Score: score(f.Severity), Fixed: list(f.Fixed), VEX: statementJSON(f), Why: f.Why,
+			Repeated: f.Repeated,
 		})
 	}
 	for _, u := range d.Unknown {
-		out.Unknown = append(out.Unknown, jsonUnknown{u.PURL, u.Name, u.Reason})
+		out.Unknown = append(out.Unknown, jsonUnknown{u.PURL, u.Name, u.Reason, u.Repeated})
 	}
 	return out
 }

@@ -55,6 +55,7 @@ type (
 		Message      sarifText         `json:"message"`
 		Locations    []sarifLocation   `json:"locations"`
 		Fingerprints map[string]string `json:"partialFingerprints"`
+		Properties   map[string]any    `json:"properties,omitempty"`
 		// Suppressions is absent where nothing suppresses the result (3.27.23).
 		Suppressions []sarifSuppression `json:"suppressions,omitempty"`
 	}
@@ -91,18 +92,24 @@ func WriteSARIF(out io.Writer, db *advisory.Database, documents []Document, vers
 		d := &documents[i]
 		if d.Err != nil {
 			invocation.Successful = false
-			invocation.Notifications = append(invocation.Notifications, sarifNotification{"error", sarifText{d.Source + ": could not be read: " + d.Err.Error()}})
 		}
+		invocation.Notifications = append(invocation.Notifications, notes(d)...)
 		for _, u := range d.Unknown {
+			if u.Repeated {
+				continue
+			}
 			invocation.Notifications = append(invocation.Notifications, sarifNotification{"warning", sarifText{d.Source + ": " + u.PURL + ": " + u.Reason}})
 		}
 		for j := range d.Findings {
 			f := &d.Findings[j]
+			if f.Repeated {
+				continue
+			}
 			if !known[f.ID] {
 				known[f.ID] = true
 				run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, rule(f))
 			}
-			run.Results = append(run.Results, result(d.Source, f))
+			run.Results = append(run.Results, result(d, f))
 		}
 	}
 	run.Invocations = []sarifInvocation{invocation}
@@ -126,7 +133,7 @@ func rule(f *Finding) sarifRule {
 	return r
 }
 
-func result(source string, f *Finding) sarifResult {
+func result(d *Document, f *Finding) sarifResult {
 	r := sarifResult{
 		RuleID: f.ID, Level: "warning", Message: sarifText{f.Why},
 		Fingerprints: map[string]string{"purlAdvisory/v1": f.PURL + " " + f.ID},
@@ -138,7 +145,11 @@ func result(source string, f *Finding) sarifResult {
 		r.Level = "note"
 	}
 	var l sarifLocation
-	l.Physical.Artifact.URI = source
+	l.Physical.Artifact.URI = d.Source
+	if d.Paper != nil {
+		l.Physical.Artifact.URI = d.Paper.Image
+		r.Properties = map[string]any{"sbom": d.Source, "verified": d.Paper.Verified}
+	}
 	l.Logical = []sarifLogical{{f.PURL}}
 	r.Locations = []sarifLocation{l}
 	if f.Suppressed {

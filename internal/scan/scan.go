@@ -35,6 +35,9 @@ type Finding struct {
 	// Also are the other purls of the document that stand for the same thing: the
 	// binary packages of one source package. The finding is told once.
 	Also []string
+	// Repeated: another SBOM of the same manifest has the finding too, and was before
+	// this one.
+	Repeated bool
 	// VEX is the statement that holds for the finding, nil when there is none.
 	VEX *vex.Statement
 	// Suppressed: the statement says that the finding does not count.
@@ -61,13 +64,19 @@ type Unknown struct {
 	Name    string
 	Reason  string
 	Entries Entries
+	// Repeated is as that of [Finding].
+	Repeated bool
 }
 
 // Document is what was found in one document.
 type Document struct {
 	Source string
-	// Err is why the document could not be read. Nothing else is set then.
-	Err      error
+	// Err is why the document could not be read. Nothing is set then of what it says.
+	Err error
+	// Paper is set for an SBOM that travels with an image.
+	Paper *Paper
+	// Refused is why such an SBOM was not read; it says nothing about the image then.
+	Refused  string
 	SBOM     sbom.Document
 	Findings []Finding
 	Unknown  []Unknown
@@ -88,15 +97,22 @@ type Scanner struct {
 // file that cannot be read is a document with an error; it does not hide the
 // others. The error is of the database or the context.
 func (s *Scanner) Files(ctx context.Context, files []string) ([]Document, error) {
-	documents := make([]Document, len(files))
+	return s.each(ctx, len(files), func(ctx context.Context, matcher *advisory.Matcher, i int) (Document, error) {
+		return s.file(ctx, matcher, files[i])
+	})
+}
+
+// each makes n documents, several at once, and returns them in order.
+func (s *Scanner) each(ctx context.Context, n int, read func(context.Context, *advisory.Matcher, int) (Document, error)) ([]Document, error) {
+	documents := make([]Document, n)
 	next := make(chan int)
 	group, ctx := errgroup.WithContext(ctx)
-	for range min(runtime.GOMAXPROCS(0), len(files)) {
+	for range min(runtime.GOMAXPROCS(0), n) {
 		group.Go(func() error {
 			matcher := advisory.NewMatcher(s.DB)
 			for i := range next {
 				var err error
-				if documents[i], err = s.file(ctx, matcher, files[i]); err != nil {
+				if documents[i], err = read(ctx, matcher, i); err != nil {
 					return err
 				}
 			}
@@ -105,7 +121,7 @@ func (s *Scanner) Files(ctx context.Context, files []string) ([]Document, error)
 	}
 	group.Go(func() error {
 		defer close(next)
-		for i := range files {
+		for i := range n {
 			select {
 			case next <- i:
 			case <-ctx.Done():

@@ -43,17 +43,23 @@ func Age(newest, now time.Time) string {
 
 //nolint:errcheck // the buffered writer's Flush tells
 func writeDocument(w *bufio.Writer, d *Document) {
-	if d.Err != nil {
-		fmt.Fprintf(w, "%s: could not be read: %s\n\n", printable(d.Source), printable(d.Err.Error()))
+	if trouble := trouble(d); trouble != "" {
+		fmt.Fprintf(w, "%s: %s\n\n", printable(d.Source), printable(trouble))
 		return
 	}
 	fmt.Fprintf(w, "%s: %s %s, %d packages\n", printable(d.Source), d.SBOM.Format, d.SBOM.Version, d.SBOM.Packages)
-	if len(d.Findings) > 0 {
+	if d.Paper != nil && !d.Paper.Verified {
+		fmt.Fprintf(w, "  not verified: %s\n", printable(d.Paper.Reason))
+	}
+	if len(d.Findings) > d.repeated() {
 		column := lastColumn(d)
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "  SEVERITY\tPACKAGE\tVERSION\tADVISORY\tALIASES\tFIXED IN"+column("VEX"))
 		for i := range d.Findings {
 			f := &d.Findings[i]
+			if f.Repeated {
+				continue
+			}
 			doubt := ""
 			if f.Subject.Doubt != "" {
 				doubt = " (doubtful)"
@@ -64,11 +70,14 @@ func writeDocument(w *bufio.Writer, d *Document) {
 		t.Flush()
 	}
 	for i := range d.Findings {
-		if f := &d.Findings[i]; f.VEX != nil {
+		if f := &d.Findings[i]; f.VEX != nil && !f.Repeated {
 			fmt.Fprintf(w, "  %s of %s: %s\n", f.ID, printable(f.Subject.Name), printable(f.VEX.String()))
 		}
 	}
 	for _, u := range d.Unknown {
+		if u.Repeated {
+			continue
+		}
 		name := u.PURL
 		if name == "" {
 			name = u.Name
@@ -103,6 +112,9 @@ func summary(d *Document) string {
 	counts := make(map[advisory.Level]int)
 	suppressed := 0
 	for i := range d.Findings {
+		if d.Findings[i].Repeated {
+			continue
+		}
 		if d.Findings[i].Suppressed {
 			suppressed++
 			continue
@@ -118,11 +130,15 @@ func summary(d *Document) string {
 			break
 		}
 	}
-	text := fmt.Sprintf("%d findings: %s", len(d.Findings)-suppressed, strings.Join(parts, ", "))
+	repeated := d.repeated()
+	text := fmt.Sprintf("%d findings: %s", len(d.Findings)-suppressed-repeated, strings.Join(parts, ", "))
 	if suppressed > 0 {
 		text += fmt.Sprintf("; %d more suppressed by VEX", suppressed)
 	}
-	if n := len(d.Unknown); n > 0 {
+	if repeated > 0 {
+		text += fmt.Sprintf("; %d more that another SBOM of the manifest has too", repeated)
+	}
+	if n := d.unknown(); n > 0 {
 		text += fmt.Sprintf("; %d packages could not be judged", n)
 	}
 	if n := d.SBOM.Unidentified; n > 0 {

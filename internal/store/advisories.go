@@ -20,7 +20,7 @@ import (
 // closes. All of it happens, or nothing.
 func (l *Ledger) ApplyAdvisories(ctx context.Context, ecosystem string, records []ledger.Published) (ledger.Applied, error) {
 	var applied ledger.Applied
-	err := l.Store.change(ctx, func(tx *transaction) (err error) {
+	err := l.change(ctx, func(tx *transaction) (err error) {
 		applied, err = l.applyAdvisories(ctx, tx, ecosystem, records)
 		return err
 	})
@@ -33,7 +33,7 @@ func (l *Ledger) ApplyAdvisories(ctx context.Context, ecosystem string, records 
 // Sync is [Ledger.ApplyAdvisories] and [Ledger.FinishSync] in one.
 func (l *Ledger) Sync(ctx context.Context, changes ledger.Changes) (ledger.Applied, error) {
 	var applied ledger.Applied
-	err := l.Store.change(ctx, func(tx *transaction) (err error) {
+	err := l.change(ctx, func(tx *transaction) (err error) {
 		if applied, err = l.applyAdvisories(ctx, tx, changes.Feed.Ecosystem, changes.Records); err != nil {
 			return err
 		}
@@ -47,7 +47,7 @@ func (l *Ledger) Sync(ctx context.Context, changes ledger.Changes) (ledger.Appli
 
 // FinishSync remembers how a fetch ended and has what it touched judged.
 func (l *Ledger) FinishSync(ctx context.Context, feed ledger.Feed) error {
-	err := l.Store.change(ctx, func(tx *transaction) error { return l.finishSync(ctx, tx, feed) })
+	err := l.change(ctx, func(tx *transaction) error { return l.finishSync(ctx, tx, feed) })
 	if err != nil {
 		return fmt.Errorf("finish sync of %s: %w", feed.Ecosystem, err)
 	}
@@ -166,11 +166,11 @@ func (l *Ledger) applyAdvisories(ctx context.Context, tx *transaction, ecosystem
 // apply has advisories changed, and then brings everything up to date that hangs on
 // them.
 func (l *Ledger) apply(ctx context.Context, tx *transaction, ecosystem string, change func(*application) error) (ledger.Applied, error) {
-	if err := l.Store.engine.lockMatching(ctx, tx, matchingAdvisories); err != nil {
+	if err := l.engine.lockMatching(ctx, tx, matchingAdvisories); err != nil {
 		return ledger.Applied{}, err
 	}
 	a := &application{
-		l: l, tx: tx, ecosystem: ecosystem, at: micros(l.Store.now()),
+		l: l, tx: tx, ecosystem: ecosystem, at: micros(l.now()),
 		changed: make(map[int64]stored), subjects: make(map[named]bool),
 		rating: make(map[int64]bool), around: make(map[int64]bool), rated: make(map[int64]bool),
 	}
@@ -299,7 +299,7 @@ func (a *application) readKnown(ctx context.Context, records []ledger.Published)
 	if err != nil {
 		return nil, fmt.Errorf("read advisories: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var s stored
 		var name string
@@ -366,7 +366,7 @@ func (a *application) returning(ctx context.Context, put func(name string, key i
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var name string
 		var key int64

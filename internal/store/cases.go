@@ -38,7 +38,7 @@ func (l *Ledger) Coverage(ctx context.Context) (advisory.Coverage, []ledger.Feed
 }
 
 // casesAtOnce bounds how many cases are read in one go.
-const casesAtOnce = batch
+const casesAtOnce = 1000
 
 // Cases returns the cases of images that a wave touched, in a fixed order: some after
 // the one given, or the first for a nil. It returns none when there are no more.
@@ -137,7 +137,7 @@ func (r *caseReader) each(ctx context.Context, query string, scan func(rows *sql
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var key int64
 		put, err := scan(rows, &key)
@@ -275,7 +275,7 @@ func readCasePackages(ctx context.Context, tx querier, keys []int64) ([]ledger.P
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var key, at int64
 		var fixed string

@@ -15,7 +15,7 @@ import (
 // those that waited already are counted too.
 func (l *Ledger) EnqueueDue(ctx context.Context, repositories []string, evidence time.Duration) (int, error) {
 	var n int
-	err := l.Store.change(ctx, func(tx *transaction) error {
+	err := l.change(ctx, func(tx *transaction) error {
 		tasks, err := l.due(ctx, tx, repositories, evidence)
 		if err != nil {
 			return err
@@ -30,7 +30,7 @@ func (l *Ledger) EnqueueDue(ctx context.Context, repositories []string, evidence
 }
 
 func (l *Ledger) due(ctx context.Context, tx *transaction, repositories []string, evidence time.Duration) ([]release.Task, error) {
-	now := l.Store.now()
+	now := l.now()
 	var tasks []release.Task
 	if len(repositories) > 0 {
 		args := append([]any{micros(now.Add(-evidence))}, anys(repositories)...)

@@ -26,7 +26,7 @@ func (l *Ledger) RecordExamination(ctx context.Context, found ledger.Examined) e
 	for i := range found.Documents {
 		ready[i] = l.prepare(&found.Documents[i])
 	}
-	err := l.Store.change(ctx, func(tx *transaction) error {
+	err := l.change(ctx, func(tx *transaction) error {
 		r := &examiner{l: l, tx: tx, found: found, documents: ready, at: micros(ex.At)}
 		if err := r.record(ctx); err != nil {
 			return err
@@ -55,7 +55,7 @@ type examiner struct {
 }
 
 func (r *examiner) record(ctx context.Context) error {
-	if err := r.l.Store.engine.lockMatching(ctx, r.tx, matchingPackages); err != nil {
+	if err := r.l.engine.lockMatching(ctx, r.tx, matchingPackages); err != nil {
 		return err
 	}
 	if err := r.examination(ctx); err != nil {
@@ -377,7 +377,7 @@ func (l *Ledger) linkPackages(ctx context.Context, tx *transaction, document int
 		rows = append(rows, []any{document, keys[p.PURL], p.position})
 	}
 	// In the order of the index, not of the document.
-	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[1].(int64), b[1].(int64)) }) //nolint:forcetypeassert // put there above
+	slices.SortFunc(rows, func(a, b []any) int { return cmp.Compare(a[1].(int64), b[1].(int64)) }) //nolint:errcheck,forcetypeassert // put there above
 	return fresh, bulk(ctx, tx, `INSERT INTO document_package (document_id, package_id, position)`, `ON CONFLICT DO NOTHING`, rows)
 }
 

@@ -191,7 +191,7 @@ func (a *application) end(ctx context.Context, gone map[findingKey]standing, don
 func (a *application) write(ctx context.Context, rows [][]any, done map[findingKey]string) error {
 	var fresh [][]any
 	for _, row := range rows {
-		if done[findingKey{row[0].(int64), row[1].(int64)}] == changeNew { //nolint:forcetypeassert // findingRow makes them
+		if done[findingKey{row[0].(int64), row[1].(int64)}] == changeNew { //nolint:errcheck,forcetypeassert // findingRow makes them
 			fresh = append(fresh, row)
 			continue
 		}

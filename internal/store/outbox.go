@@ -44,13 +44,13 @@ func (s *Store) Message(ctx context.Context, id string) (ledger.Message, bool, e
 
 // RecordAttempt writes down an attempt.
 func (l *Ledger) RecordAttempt(ctx context.Context, a ledger.Attempt) error {
-	now := micros(l.Store.now())
+	now := micros(l.now())
 	ended := func(is bool) sql.NullInt64 { return sql.NullInt64{Int64: now, Valid: is} }
 	next := now
 	if !a.NextAt.IsZero() {
 		next = micros(a.NextAt)
 	}
-	if _, err := l.Store.write.ExecContext(ctx, `
+	if _, err := l.write.ExecContext(ctx, `
 		UPDATE outbox SET attempts = attempts + 1, next_at = $2, delivered_at = $3, dead_at = $4, reason = $5 WHERE id = $1`,
 		a.ID, next, ended(a.Delivered), ended(a.Dead), a.Reason); err != nil {
 		return fmt.Errorf("record attempt at message %s: %w", a.ID, err)

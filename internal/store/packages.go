@@ -217,7 +217,7 @@ func readCandidates(ctx context.Context, tx querier, names []named, when moment)
 	if err != nil {
 		return nil, fmt.Errorf("read what advisories say: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // rows.Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var n named
 		var c advisory.Candidate

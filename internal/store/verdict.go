@@ -16,7 +16,7 @@ import (
 // RecordVerdicts writes down verdicts that a wave led to. One that is as the one before
 // is passed over. It returns those that were written.
 func (l *Ledger) RecordVerdicts(ctx context.Context, wave int64, judged []ledger.Judged) error {
-	err := l.Store.change(ctx, func(tx *transaction) error {
+	err := l.change(ctx, func(tx *transaction) error {
 		for i := range judged {
 			if err := recordVerdict(ctx, tx, wave, &judged[i]); err != nil {
 				return fmt.Errorf("%s@%s: %w", judged[i].Case.Repository, judged[i].Case.Digest, err)
@@ -204,8 +204,8 @@ func (s *Store) WaveEvidence(ctx context.Context, wave int64) ([]release.Evidenc
 // for a wave that was closed before, and reports whether it did something.
 func (l *Ledger) CloseWave(ctx context.Context, wave int64, messages []ledger.Message) (bool, error) {
 	closed := false
-	err := l.Store.change(ctx, func(tx *transaction) error {
-		now := micros(l.Store.now())
+	err := l.change(ctx, func(tx *transaction) error {
+		now := micros(l.now())
 		result, err := tx.ExecContext(ctx, `UPDATE wave SET judged_at = $2 WHERE id = $1 AND judged_at IS NULL`, wave, now)
 		if err != nil {
 			return err
@@ -287,7 +287,7 @@ func evaluateAsOf(ctx context.Context, tx querier, packages []identified, at int
 
 // DocumentContent returns the bytes of a document, as they were found.
 func (l *Ledger) DocumentContent(ctx context.Context, digest release.Digest) ([]byte, error) {
-	content, found, err := scanOne[[]byte](ctx, l.Store.read, `SELECT content FROM document WHERE digest = $1`, string(digest))
+	content, found, err := scanOne[[]byte](ctx, l.read, `SELECT content FROM document WHERE digest = $1`, string(digest))
 	if err == nil && !found {
 		err = errors.New("expected it in the store, found none")
 	}

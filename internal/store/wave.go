@@ -29,7 +29,7 @@ func (l *Ledger) openWave(ctx context.Context, tx *transaction, cause release.Wa
 func (l *Ledger) sealWave(ctx context.Context, tx *transaction, cause release.WaveCause, origin string) error {
 	var wave int64
 	err := tx.QueryRowContext(ctx, `UPDATE wave SET sealed_at = $3 WHERE cause = $1 AND origin = $2 AND sealed_at IS NULL RETURNING id`,
-		string(cause), origin, micros(l.Store.now())).Scan(&wave)
+		string(cause), origin, micros(l.now())).Scan(&wave)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	} else if err != nil {

@@ -27,7 +27,7 @@ func (t *Tally) Duty(ctx context.Context) error {
 	if err := t.cfg.Ledger.Queue(ctx, due...); err != nil {
 		return fmt.Errorf("duty: %w", err)
 	}
-	if err := t.cfg.Ledger.RejudgeOld(ctx, t.cfg.Policy.Digest(), rejudgeEvery); err != nil {
+	if err := t.cfg.Ledger.RejudgeOld(ctx, t.cfg.Rules, rejudgeEvery); err != nil {
 		return fmt.Errorf("duty: %w", err)
 	}
 	return nil

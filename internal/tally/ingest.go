@@ -103,7 +103,7 @@ func ReadSBOM(ctx context.Context, content []byte) *release.SBOM {
 		if err != nil {
 			return sbom.Document{}, err
 		}
-		defer in.Close() //nolint:errcheck // it reads from memory
+		defer in.Close()
 		return sbom.Read(interruptible{ctx, in}, func(p release.Package) error {
 			if len(s.Packages) >= maxPackages {
 				return fmt.Errorf("expected at most %d packages, found more", maxPackages)

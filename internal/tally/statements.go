@@ -62,6 +62,10 @@ func (s *statements) prepare(ctx context.Context, papers Papers, c *ledger.Case)
 // statement returns the statement that holds for a finding of an image, and whether it
 // suppresses the finding.
 func (s *statements) statement(c *ledger.Case, purl string, found *advisory.Finding) (vex.Statement, bool) {
+	set := s.of[c.Digest]
+	if len(set.Documents()) == 0 {
+		return vex.Statement{}, false
+	}
 	image := vex.Image{Repository: c.Repository, Digest: c.Digest}
 	if len(c.Versions) > 0 {
 		image.Tag = c.Versions[0]
@@ -69,5 +73,5 @@ func (s *statements) statement(c *ledger.Case, purl string, found *advisory.Find
 	for _, p := range c.Platforms {
 		image.Platforms = append(image.Platforms, vex.Platform{Digest: p.Digest, Architecture: p.Architecture})
 	}
-	return s.of[c.Digest].Apply(image, vex.Finding{Names: slices.Concat(found.IDs, found.Aliases), PURLs: []string{purl}})
+	return set.Apply(image, vex.Finding{Names: slices.Concat(found.IDs, found.Aliases), PURLs: []string{purl}})
 }

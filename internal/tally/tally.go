@@ -115,6 +115,9 @@ type Config struct {
 	// AdvisoriesEvery is how often each feed is fetched.
 	AdvisoriesEvery time.Duration
 	Policy          Policy
+	// Rules is the digest of policy and VEX files together. When it is another than
+	// before, everything is judged again; that of the policy when empty.
+	Rules string
 	// VEX are statements from files, which hold for every image that they name.
 	VEX       []vex.Document
 	Messenger Messenger
@@ -132,6 +135,9 @@ func New(cfg Config) *Tally {
 		cfg.Now = time.Now
 	}
 	cfg.Repositories = slices.Clone(cfg.Repositories)
+	if cfg.Rules == "" && cfg.Policy != nil {
+		cfg.Rules = cfg.Policy.Digest()
+	}
 	return &Tally{cfg: cfg}
 }
 

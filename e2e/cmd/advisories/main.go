@@ -2,7 +2,8 @@
 // part of the repository:
 //
 //	advisories accuracy TALLYMAN DATA    every case finds exactly what its truth file says
-//	advisories bench    TALLYMAN DATA    whole-process time and peak memory, beside osv-scanner when OSV_SCANNER names it
+//	advisories bench    TALLYMAN DATA    whole-process time and peak memory, beside osv-scanner when OSV_SCANNER names it,
+//	                                     and those of the worker that lies beside TALLYMAN
 //
 // DATA has osv/<Ecosystem>/all.zip, sboms/CASE.json.zst, truth/CASE.json and cases.tsv.
 // Without it, there is nothing to try, and the program says so and succeeds.
@@ -37,7 +38,7 @@ type trial struct {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
-	steps := map[string]func(*trial, context.Context) error{"accuracy": (*trial).accuracy, "bench": (*trial).bench}
+	steps := map[string]func(*trial, context.Context) error{"accuracy": (*trial).accuracy, "bench": func(t *trial, ctx context.Context) error { return errors.Join(t.bench(ctx), t.sync(ctx)) }}
 	if len(args) != 3 || steps[args[0]] == nil {
 		return errors.New("usage: advisories accuracy|bench TALLYMAN DATA")
 	}

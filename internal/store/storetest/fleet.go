@@ -15,7 +15,7 @@ import (
 // everything ships, thousands that few do, and versions that move slowly from one
 // release to the next. Equal seeds make equal fleets.
 type Fleet struct {
-	random *rand.Rand
+	seed uint64
 	// Modules are the names of the Go modules, the popular ones first.
 	Modules []string
 	// Each is how many packages a release ships.
@@ -24,7 +24,7 @@ type Fleet struct {
 
 // NewFleet returns a fleet of releases with each so many packages.
 func NewFleet(seed uint64, modules, each int) *Fleet {
-	f := &Fleet{random: rand.New(rand.NewPCG(seed, seed)), Each: each} //nolint:gosec // not for secrets
+	f := &Fleet{seed: seed, Each: each}
 	f.Modules = append(f.Modules, "stdlib")
 	for i := 1; i < modules; i++ {
 		f.Modules = append(f.Modules, fmt.Sprintf("example.com/team%d/module%d", i%97, i))
@@ -36,16 +36,20 @@ func NewFleet(seed uint64, modules, each int) *Fleet {
 // hundred releases or so, differently for each module. With twenty services that is
 // one in five releases of each.
 func Version(module, number int) string {
+	if module == 0 { // stdlib
+		return fmt.Sprintf("1.%d.%d", 20+number/150%7, number/15%10)
+	}
 	return fmt.Sprintf("1.%d.%d", (number+7*module)/100%40, module%5)
 }
 
 // Packages returns what the release of a number ships, as purls.
 func (f *Fleet) Packages(number int) []release.Package {
+	random := rand.New(rand.NewPCG(f.seed, uint64(number))) //nolint:gosec // not for secrets
 	packages := make([]release.Package, 0, f.Each)
 	taken := make(map[int]bool, f.Each)
 	for len(packages) < min(f.Each, len(f.Modules)) {
 		// Squared, so that the first modules are in nearly every release.
-		x := f.random.Float64()
+		x := random.Float64()
 		i := int(x * x * float64(len(f.Modules)))
 		if len(packages) == 0 {
 			i = 0
