@@ -89,8 +89,14 @@ func (e *postgresEngine) columns(ctx context.Context, tx *transaction, table str
 		WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, table)
 }
 
-// resume has the keys that the engine counts up go on after those that are there.
-func (e *postgresEngine) resume(ctx context.Context, tx *transaction, table string) error {
-	_, err := tx.ExecContext(ctx, fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), max(id)) FROM %[1]s HAVING max(id) IS NOT NULL`, table))
+// resume also has PostgreSQL look at what the table holds now: until it does by itself,
+// it plans as if the table were empty.
+func (e *postgresEngine) resume(ctx context.Context, tx *transaction, table string, counted bool) error {
+	if counted {
+		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), max(id)) FROM %[1]s HAVING max(id) IS NOT NULL`, table)); err != nil {
+			return err
+		}
+	}
+	_, err := tx.ExecContext(ctx, `ANALYZE `+table)
 	return err
 }

@@ -173,11 +173,9 @@ func (r *restorer) wake(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !slices.Equal(primaryKey(columns), []string{"id"}) || columns[slices.IndexFunc(columns, func(c column) bool { return c.Name == "id" })].Kind != kindNumber {
-			continue
-		}
-		if err := r.l.engine.resume(ctx, r.tx, table); err != nil {
-			return fmt.Errorf("go on counting the keys of table %s: %w", table, err)
+		counted := slices.ContainsFunc(columns, func(c column) bool { return c.Name == "id" && c.Kind == kindNumber })
+		if err := r.l.engine.resume(ctx, r.tx, table, counted); err != nil {
+			return fmt.Errorf("take in table %s: %w", table, err)
 		}
 	}
 	repositories, err := watched(ctx, r.tx)

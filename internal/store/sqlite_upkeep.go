@@ -83,4 +83,4 @@ func (e *sqliteEngine) columns(ctx context.Context, tx *transaction, table strin
 }
 
 // resume does nothing: the next key of a table is one more than its highest.
-func (e *sqliteEngine) resume(context.Context, *transaction, string) error { return nil }
+func (e *sqliteEngine) resume(context.Context, *transaction, string, bool) error { return nil }

@@ -54,8 +54,9 @@ type engine interface {
 	// argument is an expression for an argument of a row j of River's jobs.
 	argument(name string) string
 	columns(ctx context.Context, tx *transaction, table string) ([]column, error)
-	// resume has keys that the engine counts go on after those that rows brought along.
-	resume(ctx context.Context, tx *transaction, table string) error
+	// resume has the engine take a table in that was filled: keys that it counts, if the
+	// table has them, go on after those that the rows brought along.
+	resume(ctx context.Context, tx *transaction, table string, counted bool) error
 	close() error
 }
 
