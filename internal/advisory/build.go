@@ -62,6 +62,7 @@ type builder struct {
 	ids        map[string]struct{}
 	packages   map[key][]entryBytes
 	raw        *os.File
+	rawOut     *bufio.Writer // to raw
 	rawSize    uint64
 }
 
@@ -74,7 +75,7 @@ type entryBytes struct {
 func newBuilder(raw *os.File) *builder {
 	return &builder{
 		ecosystems: make(map[string]uint32), ids: make(map[string]struct{}),
-		packages: make(map[key][]entryBytes), raw: raw,
+		packages: make(map[key][]entryBytes), raw: raw, rawOut: bufio.NewWriterSize(raw, 64<<10),
 	}
 }
 
@@ -282,6 +283,9 @@ func (b *builder) write(out *os.File, built time.Time) (header, error) {
 	w := bufio.NewWriterSize(io.MultiWriter(out, sum), 1<<20)
 	for _, part := range [][]byte{meta, index, packages, offsets, advisories} {
 		w.Write(part) //nolint:errcheck // Flush tells
+	}
+	if err := b.rawOut.Flush(); err != nil {
+		return header{}, fmt.Errorf("keep the records: %w", err)
 	}
 	if _, err := b.raw.Seek(0, io.SeekStart); err != nil {
 		return header{}, fmt.Errorf("read back the records: %w", err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"runtime"
 	"strings"
 	"time"
@@ -110,11 +109,11 @@ func (b *builder) keepRaw(f *zip.File) error {
 	w.uint(uint64(f.CRC32))
 	w.uint(f.UncompressedSize64)
 	w.uint(f.CompressedSize64)
-	n, err := b.raw.Write(w.b)
+	n, err := b.rawOut.Write(w.b)
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}
-	copied, err := io.Copy(b.raw, r)
+	copied, err := b.rawOut.ReadFrom(r)
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}
