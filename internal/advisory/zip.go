@@ -24,7 +24,7 @@ func (b *builder) addZip(ctx context.Context, z Zip, now time.Time, report *Repo
 	b.byID = make(map[string]uint32)
 	feed := Feed{Ecosystem: z.Ecosystem, RawOffset: b.rawSize}
 	records := archive.Records
-	const batch = 256
+	const batch = 64 // parsed records take many times their size
 	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
