@@ -1,6 +1,7 @@
 package workbench
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -88,7 +89,7 @@ func (t *Tally) Releases(ctx context.Context) ([]Judged, error) {
 		all = append(all, j)
 	}
 	slices.SortFunc(all, func(a, b Judged) int {
-		return strings.Compare(a.Repository+a.Version(), b.Repository+b.Version())
+		return cmp.Or(strings.Compare(a.Repository, b.Repository), release.CompareVersions(a.Version(), b.Version()))
 	})
 	return all, nil
 }
@@ -152,8 +153,13 @@ func result(v *ledger.Verdict) string {
 
 // why is the first reason for a verdict that is no pass.
 func why(v *ledger.Verdict) string {
-	if v == nil || v.Result == release.ResultPass {
+	if v == nil {
 		return ""
 	}
-	return v.Reasons[0].Message
+	for _, r := range v.Reasons {
+		if r.Result != release.ResultPass {
+			return r.Message
+		}
+	}
+	return ""
 }

@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -62,6 +63,7 @@ type builder struct {
 	ids        map[string]struct{}
 	packages   map[key][]entryBytes
 	raw        *os.File
+	rawOut     *bufio.Writer // to raw
 	rawSize    uint64
 }
 
@@ -74,7 +76,7 @@ type entryBytes struct {
 func newBuilder(raw *os.File) *builder {
 	return &builder{
 		ecosystems: make(map[string]uint32), ids: make(map[string]struct{}),
-		packages: make(map[key][]entryBytes), raw: raw,
+		packages: make(map[key][]entryBytes), raw: raw, rawOut: bufio.NewWriterSize(raw, 64<<10),
 	}
 }
 
@@ -143,7 +145,7 @@ func encodeAffected(a *Affected) []byte {
 	for _, v := range a.Versions {
 		w.string(v)
 	}
-	return w.b
+	return bytes.Clone(w.b) // without what the writer grew ahead
 }
 
 // spansOf returns the ranges of versions, sorted. A range whose events cannot be
@@ -275,6 +277,9 @@ func (b *builder) write(out *os.File, built time.Time) (header, error) {
 	for _, part := range [][]byte{meta, index, packages, offsets, advisories} {
 		w.Write(part) //nolint:errcheck // Flush tells
 	}
+	if err := b.rawOut.Flush(); err != nil {
+		return header{}, fmt.Errorf("keep the records: %w", err)
+	}
 	if _, err := b.raw.Seek(0, io.SeekStart); err != nil {
 		return header{}, fmt.Errorf("read back the records: %w", err)
 	}
@@ -295,8 +300,13 @@ func (b *builder) write(out *os.File, built time.Time) (header, error) {
 
 func (b *builder) encodePackages() (index, packages []byte) {
 	keys := make([]key, 0, len(b.packages))
-	for k := range b.packages {
+	size := 1
+	for k, entries := range b.packages {
 		keys = append(keys, k)
+		size += len(k.name) + 3*binary.MaxVarintLen32
+		for _, e := range entries {
+			size += len(e.data) + 2*binary.MaxVarintLen32
+		}
 	}
 	slices.SortFunc(keys, func(x, y key) int {
 		if x.ecosystem != y.ecosystem {
@@ -309,7 +319,7 @@ func (b *builder) encodePackages() (index, packages []byte) {
 		slots *= 2
 	}
 	index = make([]byte, slots*slotSize)
-	var w writer
+	w := writer{b: make([]byte, 0, size)}
 	w.byte(0) // no package is at offset 0, which marks a free slot
 	for _, k := range keys {
 		hash := hashKey(k.ecosystem, k.name)
@@ -328,11 +338,21 @@ func (b *builder) encodePackages() (index, packages []byte) {
 			w.bytes(e.data)
 		}
 	}
+	b.packages = nil // so that what follows has their memory
 	return index, w.b
 }
 
 func (b *builder) encodeAdvisories() (offsets, advisories []byte) {
-	var w writer
+	size := 0
+	for i := range b.drafts {
+		d := &b.drafts[i]
+		size += len(d.id) + len(d.summary) + len(d.severity.By) + len(d.severity.Through) + 64
+		for _, alias := range d.aliases {
+			size += len(alias) + binary.MaxVarintLen16
+		}
+	}
+	offsets = make([]byte, 0, 4*len(b.drafts))
+	w := writer{b: make([]byte, 0, size)}
 	for i := range b.drafts {
 		d := &b.drafts[i]
 		offsets = binary.LittleEndian.AppendUint32(offsets, uint32(len(w.b))) //nolint:gosec // far below 4 GiB

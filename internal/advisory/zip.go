@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"runtime"
 	"strings"
 	"time"
@@ -25,7 +24,7 @@ func (b *builder) addZip(ctx context.Context, z Zip, now time.Time, report *Repo
 	b.byID = make(map[string]uint32)
 	feed := Feed{Ecosystem: z.Ecosystem, RawOffset: b.rawSize}
 	records := archive.Records
-	const batch = 256
+	const batch = 64 // parsed records take many times their size
 	for len(records) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -110,11 +109,11 @@ func (b *builder) keepRaw(f *zip.File) error {
 	w.uint(uint64(f.CRC32))
 	w.uint(f.UncompressedSize64)
 	w.uint(f.CompressedSize64)
-	n, err := b.raw.Write(w.b)
+	n, err := b.rawOut.Write(w.b)
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}
-	copied, err := io.Copy(b.raw, r)
+	copied, err := b.rawOut.ReadFrom(r)
 	if err != nil {
 		return fmt.Errorf("keep %s: %w", f.Name, err)
 	}

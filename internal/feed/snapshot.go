@@ -22,12 +22,10 @@ const namedBroken = 20
 
 // Snapshot is an all.zip that was checked as a whole and waits in a temporary file.
 type Snapshot struct {
-	file    *temporaryFile
-	archive *osvzip.Archive
-	records []*zip.File // those that can be read
-	broken  int
-	named   []string
-	next    State
+	file   *temporaryFile
+	broken map[string]bool // names of entries
+	named  []string
+	next   State
 }
 
 // Snapshot fetches the whole feed of an ecosystem. It returns [ErrNotModified] when
@@ -60,8 +58,8 @@ func (c *Client) fill(ctx context.Context, s *Snapshot, p path, known State) err
 	if err := s.check(ctx, now); err != nil {
 		return fmt.Errorf("%s: %w", c.url(p), err)
 	}
-	if len(s.records)*10 < known.Records*9 {
-		return fmt.Errorf("%s: %w: expected at least nine tenths of the %d records before, found %d", c.url(p), ErrShrunken, known.Records, len(s.records))
+	if s.Records()*10 < known.Records*9 {
+		return fmt.Errorf("%s: %w: expected at least nine tenths of the %d records before, found %d", c.url(p), ErrShrunken, known.Records, s.Records())
 	}
 	return nil
 }
@@ -73,17 +71,43 @@ type checked struct {
 }
 
 // check reads everything once, before anything is handed out.
-func (s *Snapshot) check(ctx context.Context, now time.Time) (err error) {
-	if s.archive, err = osvzip.Open(s.file.Name()); err != nil {
+func (s *Snapshot) check(ctx context.Context, now time.Time) error {
+	archive, err := osvzip.Open(s.file.Name())
+	if err != nil {
 		return err
 	}
-	if len(s.archive.Others) > 0 {
-		return fmt.Errorf("%w: expected <ID>.json alone, found %q", ErrRefused, s.archive.Others[0])
+	defer archive.Close() //nolint:errcheck // only read
+	if len(archive.Others) > 0 {
+		return fmt.Errorf("%w: expected <ID>.json alone, found %q", ErrRefused, archive.Others[0])
 	}
-	files := s.archive.Records
-	if len(files) == 0 {
+	if len(archive.Records) == 0 {
 		return fmt.Errorf("%w: there is no record in it", ErrRefused)
 	}
+	results, err := checkFiles(ctx, archive.Records)
+	if err != nil {
+		return err
+	}
+	s.broken = make(map[string]bool)
+	for i, r := range results {
+		if name := archive.Records[i].Name; r.broken != nil {
+			if s.broken[name] = true; len(s.named) < namedBroken {
+				s.named = append(s.named, fmt.Sprintf("%s: %v", name, r.broken))
+			}
+			continue
+		}
+		s.next.Records++
+		if r.modified.After(s.next.Cursor) && !r.modified.After(now) {
+			s.next.Cursor = r.modified
+		}
+	}
+	if osvzip.TooBroken(len(s.broken), s.Records()) {
+		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, len(s.broken), len(results), s.named[0])
+	}
+	return nil
+}
+
+// checkFiles reads all files, on all processors.
+func checkFiles(ctx context.Context, files []*zip.File) ([]checked, error) {
 	results := make([]checked, len(files))
 	group, ctx := errgroup.WithContext(ctx)
 	workers := runtime.GOMAXPROCS(0)
@@ -95,27 +119,7 @@ func (s *Snapshot) check(ctx context.Context, now time.Time) (err error) {
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	s.records = make([]*zip.File, 0, len(files))
-	for i, r := range results {
-		if r.broken != nil {
-			if s.broken++; len(s.named) < namedBroken {
-				s.named = append(s.named, fmt.Sprintf("%s: %v", files[i].Name, r.broken))
-			}
-			continue
-		}
-		s.records = append(s.records, files[i])
-		if r.modified.After(s.next.Cursor) && !r.modified.After(now) {
-			s.next.Cursor = r.modified
-		}
-	}
-	s.next.Records = len(s.records)
-	if osvzip.TooBroken(s.broken, len(s.records)) {
-		return fmt.Errorf("%w: %d of %d records cannot be read, the first: %s", ErrRefused, s.broken, len(files), s.named[0])
-	}
-	return nil
+	return results, group.Wait()
 }
 
 // checkFile returns an error when the file was damaged on its way; a record that was
@@ -157,11 +161,11 @@ func inspect(id string, raw []byte) (time.Time, error) {
 }
 
 // Records counts the records that can be read.
-func (s *Snapshot) Records() int { return len(s.records) }
+func (s *Snapshot) Records() int { return s.next.Records }
 
 // Broken counts the records that are left out because they cannot be read, and names
 // the first twenty with the reason.
-func (s *Snapshot) Broken() (int, []string) { return s.broken, s.named }
+func (s *Snapshot) Broken() (int, []string) { return len(s.broken), s.named }
 
 // Next is the state to keep once the records were applied.
 func (s *Snapshot) Next() State { return s.next }
@@ -171,7 +175,15 @@ func (s *Snapshot) Path() string { return s.file.Name() }
 
 // Each hands out the records in the order of the zip, and stops at the first error.
 func (s *Snapshot) Each(ctx context.Context, do func(Record) error) error {
-	for _, f := range s.records {
+	archive, err := osvzip.Open(s.file.Name())
+	if err != nil {
+		return fmt.Errorf("read back: %w", err)
+	}
+	defer archive.Close() //nolint:errcheck // only read
+	for _, f := range archive.Records {
+		if s.broken[f.Name] {
+			continue
+		}
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
@@ -189,7 +201,7 @@ func (s *Snapshot) Each(ctx context.Context, do func(Record) error) error {
 // Keep moves the zip to a place in the same file system as the client's folder.
 // Nothing can be read from the snapshot any more.
 func (s *Snapshot) Keep(name string) error {
-	err := errors.Join(s.file.Chmod(0o644), s.file.Sync(), s.closeArchive())
+	err := errors.Join(s.file.Chmod(0o644), s.file.Sync())
 	if err == nil {
 		err = os.Rename(s.file.Name(), name)
 	}
@@ -199,14 +211,5 @@ func (s *Snapshot) Keep(name string) error {
 	return nil
 }
 
-func (s *Snapshot) closeArchive() error {
-	if s.archive == nil {
-		return nil
-	}
-	archive := s.archive
-	s.archive = nil
-	return archive.Close()
-}
-
 // Close removes the temporary file.
-func (s *Snapshot) Close() error { return errors.Join(s.closeArchive(), s.file.Close()) }
+func (s *Snapshot) Close() error { return s.file.Close() }

@@ -4,6 +4,7 @@ package osvzip
 
 import (
 	"archive/zip"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -134,22 +135,22 @@ func shorten(s string) string {
 	return s
 }
 
-// Read reads an entry, whatever size its directory claims, and compares it with
-// its checksum.
+// Read reads an entry of an [Archive], and compares it with its size and checksum.
 func Read(f *zip.File) ([]byte, error) {
 	r, err := f.Open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	raw, err := io.ReadAll(io.LimitReader(r, MaxRecord+1))
-	if err != nil {
+	var raw bytes.Buffer
+	raw.Grow(int(f.UncompressedSize64) + bytes.MinRead) //nolint:gosec // at most MaxRecord
+	if _, err := raw.ReadFrom(io.LimitReader(r, MaxRecord+1)); err != nil {
 		return nil, err
 	}
-	if len(raw) > MaxRecord {
+	if raw.Len() > MaxRecord {
 		return nil, errors.New("larger than it says")
 	}
-	return raw, nil
+	return raw.Bytes(), nil
 }
 
 // ValidID reports whether a string can be the id of an advisory, and so a file's
