@@ -64,11 +64,7 @@ func newPlace(t *testing.T) *place {
 		default:
 			p.sent = append(p.sent, ecosystem)
 			w.Header().Set("ETag", tag)
-<<<<<<< HEAD
-			_, _ = w.Write(content)
-=======
 			fmt.Fprintf(w, "%s", content)
->>>>>>> feed
 		}
 	}))
 	t.Cleanup(server.Close)
@@ -274,11 +270,7 @@ func TestUpdateTrustsNoStateOfAnotherZip(t *testing.T) {
 		"another source": func(t *testing.T, p *place) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				p.sent = append(p.sent, "Go")
-<<<<<<< HEAD
-				_, _ = w.Write(p.zips["Go"])
-=======
 				fmt.Fprintf(w, "%s", p.zips["Go"])
->>>>>>> feed
 			}))
 			t.Cleanup(server.Close)
 			p.url = server.URL
