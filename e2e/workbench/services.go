@@ -18,12 +18,21 @@ import (
 // serviceReady is how long a service may take from its start to ready.
 const serviceReady = 30 * time.Second
 
+// Watching is what a worker of the bench watches.
+type Watching struct {
+	Repositories []string
+	PublicKey    string // a file
+	Advisories   string // the URL of the feeds
+}
+
 // Services starts worker and web, as built into a GoReleaser dist folder, on
-// one SQLite database of the bench, watching the given repositories. It returns
-// the console's host:port when the first look at each repository is done.
-func (b *Bench) Services(ctx context.Context, dist string, repositories []string) (string, error) {
-	database := "sqlite://" + filepath.Join(b.Dir, "tallyman.db")
-	worker, err := b.service(ctx, dist, "worker", "run", "TALLYMAN_DATABASE_URL="+database, "TALLYMAN_REPOSITORIES="+strings.Join(repositories, ","))
+// one SQLite database of the bench. It returns the console's host:port when both are
+// ready. The worker looks again every second: what is done to a paper is seen at once.
+func (b *Bench) Services(ctx context.Context, dist string, watching Watching) (string, error) {
+	database := b.Database()
+	worker, err := b.service(ctx, dist, "worker", "run", "TALLYMAN_DATABASE_URL="+database,
+		"TALLYMAN_REPOSITORIES="+strings.Join(watching.Repositories, ","), "TALLYMAN_TRUST_KEYS="+watching.PublicKey,
+		"TALLYMAN_ADVISORIES_SOURCE="+watching.Advisories, "TALLYMAN_EVIDENCE_INTERVAL=1s", "TALLYMAN_DISCOVER_INTERVAL=10s")
 	if err != nil {
 		return "", err
 	}

@@ -73,3 +73,12 @@ type Finding struct {
 	advisory.Finding
 	Since time.Time
 }
+
+// Place is where a document has a package.
+type Place struct {
+	Document release.Digest
+	Subject  release.Digest
+	// Position counts the packages of the document that have a purl, from 0;
+	// sbom.Entry reads it.
+	Position int
+}

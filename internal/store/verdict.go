@@ -299,3 +299,17 @@ func (l *Ledger) DocumentContent(ctx context.Context, digest release.Digest) ([]
 	}
 	return content, nil
 }
+
+// Places returns where the SBOMs that count for an image have a package.
+func (l *Ledger) Places(ctx context.Context, c *ledger.Case, purl string) ([]ledger.Place, error) {
+	places, err := collect(ctx, l.read, func(rows *sql.Rows) (p ledger.Place, err error) {
+		err = rows.Scan(&p.Document, &p.Subject, &p.Position)
+		return p, err
+	}, `SELECT d.digest, i.subject, dp.position FROM image_document i JOIN document d ON d.id = i.document_id
+		JOIN document_package dp ON dp.document_id = d.id JOIN package p ON p.id = dp.package_id
+		WHERE i.examination_id = $1 AND p.purl = $2 ORDER BY i.subject, d.digest`, c.Key, purl)
+	if err != nil {
+		return nil, fmt.Errorf("find %s in %s@%s: %w", purl, c.Repository, c.Digest, err)
+	}
+	return places, nil
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/registry/registrytest"
 	"github.com/tallyman-io/tallyman/internal/release"
+	"github.com/tallyman-io/tallyman/internal/sbom"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 	"github.com/tallyman-io/tallyman/internal/tally"
 	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
@@ -96,6 +97,17 @@ func TestAReleaseIsVerifiedMatchedJudgedAndTold(t *testing.T) {
 		c = one(t, b)
 		if got, want := failing(c.Last), []string{"fail no-critical"}; !slices.Equal(got, want) {
 			t.Errorf("verdict with a critical finding: got %v, want %v", got, want)
+		}
+		places, err := b.Ledger.Places(t.Context(), &c, c.Packages[0].PURL)
+		if err != nil || len(places) != 2 || places[0].Position != 0 {
+			t.Fatalf("places of the package: got %+v, %v, want the first entry of each platform's SBOM", places, err)
+		}
+		content, err := b.Ledger.DocumentContent(t.Context(), places[0].Document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if entry, err := sbom.Entry(bytes.NewReader(content), places[0].Position); err != nil || entry.PURL != c.Packages[0].PURL || entry.Entry == "" {
+			t.Errorf("entry of the SBOM: got %+v, %v, want that of %s", entry, err, c.Packages[0].PURL)
 		}
 		if c.AtRelease.Result != release.ResultPass {
 			t.Errorf("verdict at release after a later advisory: got %s, want pass as before", c.AtRelease.Result)
@@ -281,5 +293,47 @@ func TestEverythingIsJudgedAgainWhenAdvisoriesGrowOld(t *testing.T) {
 	c := one(t, b)
 	if got, want := failing(c.Last), []string{"unknown advisory-data-fresh"}; !slices.Equal(got, want) {
 		t.Errorf("rules that do not pass: got %v, want %v", got, want)
+	}
+}
+
+func TestAVerifiedVEXStatementSuppressesAFinding(t *testing.T) {
+	t.Parallel()
+	const purl = "pkg:golang/example.com/a@v1.5.0"
+	statement := []byte(`{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://example.com/vex/1","author":"Acme","timestamp":"2026-05-01T00:00:00Z","version":1,
+		"statements":[{"vulnerability":{"name":"GO-1"},"products":[{"@id":"` + purl + `"}],"status":"not_affected","justification":"vulnerable_code_not_in_execute_path"}]}`)
+	tests := map[string]struct {
+		signer func(t *testing.T, b *tallytest.Bench) evidencetest.Key
+		want   []string
+	}{
+		"by somebody who is trusted": {
+			signer: func(_ *testing.T, b *tallytest.Bench) evidencetest.Key { return b.Key },
+		},
+		"by somebody else": {
+			signer: func(t *testing.T, _ *tallytest.Bench) evidencetest.Key { return evidencetest.NewKey(t) },
+			want:   []string{"fail no-critical"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := tallytest.New(t, storetest.SQLite(t), tallytest.Options{})
+			index, platforms := b.Release(t, 1, "v1.0.0")
+			b.Seal(t, index, platforms, purl)
+			tt.signer(t, b).Attest(t, b.Repository, index, evidencetest.Attestation{Type: evidencetest.OpenVEX, Predicate: statement})
+			b.Publish(t, "Go", storetest.Advisory("GO-1", "example.com/a", "2.0.0", b.Now(), criticalVector))
+			b.Look(t)
+			again(t, b)
+			c := one(t, b)
+			if got := failing(c.Last); !slices.Equal(got, tt.want) {
+				t.Errorf("rules that do not pass: got %v, want %v", got, tt.want)
+			}
+			suppressed := strings.Contains(c.Last.Counts, `"suppressed":1`)
+			if suppressed != (tt.want == nil) {
+				t.Errorf("counts: got %s, want the finding suppressed: %t", c.Last.Counts, tt.want == nil)
+			}
+			if len(c.Packages) != 1 || len(c.Packages[0].Findings) != 1 {
+				t.Errorf("packages: got %+v, want the finding to stay visible", c.Packages)
+			}
+		})
 	}
 }

@@ -14,13 +14,14 @@ import (
 )
 
 type demo struct {
-	bench     *workbench.Bench
-	versions  []string // what is released, the newer one from a later commit
-	out       io.Writer
-	log       *os.File
-	registry  string // host:port
-	publicKey string
-	clone     *workbench.Clone
+	bench      *workbench.Bench
+	repository string
+	versions   []string // what is released, the newer one from a later commit
+	out        io.Writer
+	log        *os.File
+	registry   string // host:port
+	publicKey  string
+	clone      *workbench.Clone
 }
 
 // run is main without the process: it returns the exit code.
@@ -46,7 +47,7 @@ func perform(ctx context.Context, once bool, stdout, stderr io.Writer) (err erro
 		return err
 	}
 	defer func() { err = errors.Join(err, bench.Close()) }()
-	d := &demo{bench: bench, versions: []string{"v1.0.0", "v1.1.0"}, out: stdout}
+	d := &demo{bench: bench, repository: repository, versions: []string{"v1.0.0", "v1.1.0"}, out: stdout}
 	if err := d.prepare(ctx, repository); err != nil {
 		return err
 	}
@@ -111,6 +112,32 @@ func (d *demo) images() []string {
 	return []string{d.registry + "/tallyman/web", d.registry + "/tallyman/worker"}
 }
 
+// patience is how long the worker may take to tally what was released.
+const patience = 2 * time.Minute
+
+// showTally waits until everything is judged by what the advisories say, and shows it.
+func (d *demo) showTally(ctx context.Context) error {
+	d.say("")
+	d.say("advisories: a few made-up ones, which the repository carries for this (e2e/advisories)")
+	tally, err := d.bench.Tally(ctx)
+	if err != nil {
+		return err
+	}
+	releases, err := tally.Await(ctx, patience, func(all []workbench.Judged) bool {
+		judged := 0
+		for i := range all {
+			if all[i].Now.Known && all[i].AtRelease != nil {
+				judged++
+			}
+		}
+		return judged == len(d.images())*len(d.versions)
+	})
+	if err != nil {
+		return fmt.Errorf("tally the releases: %w; the log is %s", err, filepath.Join(d.bench.Dir, "worker.log"))
+	}
+	return workbench.WriteTally(d.out, releases)
+}
+
 func (d *demo) show(ctx context.Context, once bool) error {
 	var all []workbench.Facts
 	for _, image := range d.images() {
@@ -126,8 +153,16 @@ func (d *demo) show(ctx context.Context, once bool) error {
 	if err := workbench.WriteTable(d.out, all); err != nil {
 		return err
 	}
-	console, err := d.bench.Services(ctx, filepath.Join(d.clone.Dir, "dist"), d.images())
+	feed, err := d.bench.Advisories(d.repository)
 	if err != nil {
+		return err
+	}
+	console, err := d.bench.Services(ctx, filepath.Join(d.clone.Dir, "dist"),
+		workbench.Watching{Repositories: d.images(), PublicKey: d.publicKey, Advisories: feed})
+	if err != nil {
+		return err
+	}
+	if err := d.showTally(ctx); err != nil {
 		return err
 	}
 	d.say("")
