@@ -33,16 +33,20 @@ type Backup struct {
 	before []byte
 	line   int
 	buffer []byte
+	// most bounds a line.
+	most int
 }
 
 // ReadBackup reads the header of a backup. Nothing else of it is known to be right until
 // [Ledger.Restore] has read it to its end.
-func ReadBackup(r io.Reader) (*Backup, error) {
+func ReadBackup(r io.Reader) (*Backup, error) { return readBackup(r, maxLine) }
+
+func readBackup(r io.Reader, most int) (*Backup, error) {
 	decoder, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
 	if err != nil {
 		return nil, fmt.Errorf("read backup: %w", err)
 	}
-	b := &Backup{decoder: decoder, in: bufio.NewReaderSize(decoder, 1<<16), sum: sha256.New()}
+	b := &Backup{decoder: decoder, in: bufio.NewReaderSize(decoder, 1<<16), sum: sha256.New(), most: most}
 	if err := b.readHeader(); err != nil {
 		decoder.Close()
 		return nil, fmt.Errorf("read backup: %w", err)
@@ -77,8 +81,8 @@ func (b *Backup) next() ([]byte, error) {
 		part, err := b.in.ReadSlice('\n')
 		b.buffer = append(b.buffer, part...)
 		switch {
-		case len(b.buffer) > maxLine:
-			return nil, badBackup("line %d: expected at most %d bytes, found more", b.line, maxLine)
+		case len(b.buffer) > b.most:
+			return nil, badBackup("line %d: expected at most %d bytes, found more", b.line, b.most)
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case errors.Is(err, io.EOF):
