@@ -1,6 +1,7 @@
 package keyless_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"io"
@@ -20,6 +21,9 @@ import (
 )
 
 const bundleType types.MediaType = "application/vnd.dev.sigstore.bundle.v0.3+json"
+
+// signatureType is the predicate type that cosign signs with.
+const signatureType = "https://sigstore.dev/cosign/sign/v1"
 
 // bundle is what the tests change of a Sigstore bundle; the rest is kept as it is.
 type bundle struct {
@@ -94,7 +98,8 @@ func attach(t *testing.T, image name.Digest, b bundle) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	paper = mutate.Subject(paper, *subject).(v1.Image) //nolint:errcheck // an image stays one
+	paper = mutate.Annotations(paper, map[string]string{"dev.sigstore.bundle.predicateType": signatureType}).(v1.Image) //nolint:errcheck // an image stays one
+	paper = mutate.Subject(paper, *subject).(v1.Image)                                                                  //nolint:errcheck // an image stays one
 	digest, err := paper.Digest()
 	if err != nil {
 		t.Fatal(err)
@@ -145,21 +150,34 @@ func (b *bench) forgeriesAreInvalid(t *testing.T) {
 			reason: "log entry: expected the entry of this signature, found that of another",
 		},
 		"inclusion proof stripped": {
-			forge: func(f *bundle) { delete(f.VerificationMaterial.TlogEntries[0], "inclusionProof") }, reason: "log entry: expected",
+			forge: func(f *bundle) { delete(f.VerificationMaterial.TlogEntries[0], "inclusionProof") }, reason: "inclusion proof missing",
 		},
 		"inclusion proof of another entry": {
 			forge: func(f *bundle) {
 				f.VerificationMaterial.TlogEntries[0]["inclusionProof"] = theirs.VerificationMaterial.TlogEntries[0]["inclusionProof"]
 			},
-			reason: "log entry: expected",
+			reason: "log entry: expected a proof that leads from it",
 		},
 		"certificate of another signature": {
-			forge: func(f *bundle) { f.VerificationMaterial.Certificate = theirs.VerificationMaterial.Certificate }, reason: "log entry: expected the entry of this signer",
+			forge: func(f *bundle) { f.VerificationMaterial.Certificate = theirs.VerificationMaterial.Certificate }, reason: "log entry: expected the entry of this signer, found that of another",
 		},
 		"subject replaced": {
-			seed: 2, forge: func(f *bundle) { f.DSSEEnvelope.Payload = theirs.DSSEEnvelope.Payload }, reason: "signature: expected",
+			seed: 2, forge: func(f *bundle) { f.DSSEEnvelope.Payload = theirs.DSSEEnvelope.Payload }, reason: "log entry: expected the entry of this content, found that of other content",
 		},
-		"moved to another image": {seed: 2, forge: func(*bundle) {}, reason: "expected"},
+		"log index altered": {
+			forge: func(f *bundle) {
+				f.VerificationMaterial.TlogEntries[0]["logIndex"] = json.RawMessage(`"1099511627776"`)
+			},
+			reason: "log entry: expected a proof that leads from it, at index 1099511627776",
+		},
+		"checkpoint altered": {
+			forge: func(f *bundle) {
+				proof := f.VerificationMaterial.TlogEntries[0]["inclusionProof"]
+				f.VerificationMaterial.TlogEntries[0]["inclusionProof"] = bytes.Replace(proof, []byte(`"envelope":"rekor.`), []byte(`"envelope":"rekon.`), 1)
+			},
+			reason: "log entry: expected a checkpoint that the trusted root's log",
+		},
+		"moved to another image": {seed: 2, forge: func(*bundle) {}, reason: "subject: expected " + another.DigestStr() + ", found " + image.DigestStr()},
 	}
 	for title, tt := range tests {
 		t.Run(title, func(t *testing.T) {
@@ -173,7 +191,6 @@ func (b *bench) forgeriesAreInvalid(t *testing.T) {
 			if tt.reason == "" {
 				code, state = 0, "verified"
 			}
-			t.Log(got.States["signature"].Reason)
 			if signature := got.States["signature"]; got.code != code || signature.State != state || !strings.Contains(signature.Reason, tt.reason) {
 				t.Errorf("got exit code %d, %s: %s, want %d, %s: %s", got.code, signature.State, signature.Reason, code, state, tt.reason)
 			}

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -98,6 +97,12 @@ func (b *bench) aSignatureByKey(t *testing.T) {
 	if got.code != 0 || !strings.Contains(got.States["signature"].Reason, "by key cosign.pub") {
 		t.Errorf("got exit code %d, %v: %s", got.code, got.States["signature"], got.stderr)
 	}
+	wrong := filepath.Join(t.TempDir(), "other")
+	b.cosign.Run(t, "generate-key-pair", "--output-key-prefix", wrong)
+	got = b.verify(t, image, nil, "--key", wrong+".pub", "--require-log", "--trusted-root", b.root)
+	if want := "signature: expected one by key other.pub over this content, found one of another key"; got.code != 1 || !strings.Contains(got.States["signature"].Reason, want) {
+		t.Errorf("another key: got exit code %d, %v, want %q", got.code, got.States["signature"], want)
+	}
 	got = b.verify(t, image, nil, append(args, sigstoretest.NewRoots(t).TrustedRoot(t, b.cosign))...)
 	if want := "log entry: expected one in a log of the trusted root, found one in log "; got.code != 1 || !strings.Contains(got.States["signature"].Reason, want) {
 		t.Errorf("another log: got exit code %d, %v, want %q", got.code, got.States["signature"], want)
@@ -187,7 +192,7 @@ func (b *bench) noHostButTheRegistry(t *testing.T) {
 	}))
 	defer proxy.Close()
 	b.sigstore.Stop()
-	env := slices.Concat([]string{"HTTP_PROXY=" + proxy.URL, "HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "HOME=" + t.TempDir()})
+	env := []string{"HTTP_PROXY=" + proxy.URL, "HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "HOME=" + t.TempDir()}
 	got := b.verify(t, image, env, b.by(person, b.sigstore.Issuer.People)...)
 	if got.code != 0 || got.States["signature"].State != "verified" {
 		t.Errorf("got exit code %d, %v, want verified: %s", got.code, got.States["signature"], got.stderr)

@@ -235,7 +235,7 @@ func explainInclusion(e *entity, err error) error {
 	entry := e.entries[0]
 	const expected = "log entry: expected the entry of this "
 	signer, logged := e.certificate(), entry.PublicKey()
-	other, _ := logged.(*x509.Certificate) //nolint:errcheck // nil for the entry of a key
+	other, _ := logged.(*x509.Certificate)
 	digest, _, _ := entry.GetHashedRekordDigest()
 	switch {
 	case strings.Contains(err.Error(), "checkpoint"):

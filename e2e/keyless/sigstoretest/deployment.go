@@ -2,7 +2,6 @@
 package sigstoretest
 
 import (
-	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -40,27 +39,24 @@ type Deployment struct {
 	// SigningConfig is the file that tells cosign where the servers are.
 	SigningConfig string
 
-	cosign Cosign
-	dir    string
-	stop   context.CancelFunc
-	ends   []func()
+	dir  string
+	ends []func()
 }
 
 // Start starts a deployment, which ends with the test, or before by
 // [Deployment.Stop]. The commands are built first if Go's cache has none.
 func Start(t testing.TB, cosign Cosign) *Deployment {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	d := &Deployment{cosign: cosign, dir: t.TempDir(), stop: stop}
+	d := &Deployment{dir: t.TempDir()}
 	t.Cleanup(d.Stop)
 	d.Issuer = newIssuer(t)
 	certificates := NewAuthority(t, x509.ExtKeyUsageCodeSigning)
 	d.Timestamps = NewAuthority(t, x509.ExtKeyUsageTimeStamping)
 	d.Roots.RekorOrigin = rekorOrigin
 
-	logURL := d.startCertificateLog(ctx, t, certificates)
-	fulcioURL := d.startFulcio(ctx, t, certificates, logURL)
-	rekorURL := d.startRekor(ctx, t)
+	logURL := d.startCertificateLog(t, certificates)
+	fulcioURL := d.startFulcio(t, certificates, logURL)
+	rekorURL := d.startRekor(t)
 	stampURL := d.startTimestamps(t)
 
 	d.Roots.FulcioChain = d.write(t, "fulcio.pem", trustBundle(t, fulcioURL+"/api/v2/trustBundle"))
@@ -75,19 +71,18 @@ func Start(t testing.TB, cosign Cosign) *Deployment {
 
 // Stop ends the servers.
 func (d *Deployment) Stop() {
-	d.stop()
 	for _, end := range d.ends {
 		end()
 	}
 	d.ends = nil
 }
 
-func (d *Deployment) startCertificateLog(ctx context.Context, t testing.TB, accepted Authority) string {
+func (d *Deployment) startCertificateLog(t testing.TB, accepted Authority) string {
 	t.Helper()
 	key := newECKey(t)
 	d.Roots.CertificateLogKey = d.write(t, "ctlog.pub", publicPEM(t, key.Public()))
 	address := freeAddress(t)
-	d.run(ctx, t, command{
+	d.run(t, command{
 		name: "tesseract", path: GoTool(t, ".", tesseract), ready: "http://" + address + "/ct/v1/get-roots",
 		args: []string{
 			"--http_endpoint", address, "--origin", "ctlog.sigstore.test", "--storage_dir", filepath.Join(d.dir, "ctlog"),
@@ -100,12 +95,12 @@ func (d *Deployment) startCertificateLog(ctx context.Context, t testing.TB, acce
 	return "http://" + address
 }
 
-func (d *Deployment) startFulcio(ctx context.Context, t testing.TB, ca Authority, certificateLog string) string {
+func (d *Deployment) startFulcio(t testing.TB, ca Authority, certificateLog string) string {
 	t.Helper()
 	host, port := freeHostPort(t)
 	_, grpc := freeHostPort(t)
 	_, metrics := freeHostPort(t)
-	d.run(ctx, t, command{
+	d.run(t, command{
 		name: "fulcio", path: GoTool(t, ".", fulcio), ready: "http://" + host + ":" + port + "/healthz",
 		args: []string{
 			"serve", "--host", host, "--port", port, "--grpc-host", host, "--grpc-port", grpc, "--metrics-port", metrics,
@@ -118,14 +113,14 @@ func (d *Deployment) startFulcio(ctx context.Context, t testing.TB, ca Authority
 	return "http://" + host + ":" + port
 }
 
-func (d *Deployment) startRekor(ctx context.Context, t testing.TB) string {
+func (d *Deployment) startRekor(t testing.TB) string {
 	t.Helper()
 	key := newEd25519Key(t)
 	d.Roots.RekorKey = d.write(t, "rekor.pub", publicPEM(t, key.Public()))
 	host, port := freeHostPort(t)
 	_, grpc := freeHostPort(t)
 	_, metrics := freeHostPort(t)
-	d.run(ctx, t, command{
+	d.run(t, command{
 		name: "rekor", path: GoTool(t, ".", rekor), ready: "http://" + host + ":" + port + "/healthz",
 		args: []string{
 			"serve", "--http-address", host, "--http-port", port, "--grpc-address", host, "--grpc-port", grpc,

@@ -65,17 +65,19 @@ type command struct {
 }
 
 // run starts a server and waits until it is ready. It ends with the deployment.
-func (d *Deployment) run(ctx context.Context, t testing.TB, c command) {
+func (d *Deployment) run(t testing.TB, c command) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(d.dir, c.name+".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
+	defer log.Close() //nolint:errcheck // the process has its own handle
+	ctx, stop := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = d.dir, log, log
 	cmd.Env = append(os.Environ(), c.env...)
 	if err := cmd.Start(); err != nil {
+		stop()
 		t.Fatalf("start %s: %v", c.name, err)
 	}
 	ended := make(chan struct{})
@@ -84,8 +86,11 @@ func (d *Deployment) run(ctx context.Context, t testing.TB, c command) {
 		// It is killed in the end: how it ended tells nothing.
 		_ = cmd.Wait()
 	}()
-	d.ends = append(d.ends, func() { <-ended })
-	if problem := awaitReady(ctx, c.ready, ended); problem != "" {
+	d.ends = append(d.ends, func() {
+		stop()
+		<-ended
+	})
+	if problem := awaitReady(t.Context(), c.ready, ended); problem != "" {
 		said, err := os.ReadFile(log.Name())
 		t.Fatalf("start %s: %s\n%s%v", c.name, problem, said, err)
 	}
@@ -131,7 +136,9 @@ func freeAddress(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	return listener.Addr().String()
 }
 
