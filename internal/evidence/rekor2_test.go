@@ -50,7 +50,7 @@ func TestEntriesOfRekor2(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShelf(t, registrytest.NewWithReferrers(t))
-			x, another := here.attestV2(alice, issuer, genuine), here.attestV2("bob@example.com", issuer, genuine)
+			x, another := here.attestV2(alice, issuer, genuine), here.attestV2("bob@example.com", "https://another.example.com", genuine)
 			tt.forge(&x, &another)
 			s.attach(x.bundle(t), spdxType)
 			got := s.of(s.examine(here.trust()), release.PaperSBOM)
