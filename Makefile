@@ -9,7 +9,7 @@ export PATH := $(BIN):$(if $(DOCKER_OK),,$(CURDIR)/build/shim:)$(PATH)
 
 FUZZTIME ?= 10s
 # Every module of the repository; the tools have theirs apart so that the product's go.mod stays lean.
-MODULES := . e2e
+MODULES := . e2e e2e/keyless
 
 .PHONY: help
 help: ## List the targets
@@ -61,7 +61,7 @@ docs: ## Write the generated documentation (docs/configuration.md)
 vuln: ## Known vulnerabilities in the code (govulncheck) and in every go.mod (OSV); needs the network
 	@build/tools.sh govulncheck osv-scanner
 	@$(BIN)/govulncheck ./...
-	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod
+	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L e2e/keyless/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod
 
 .PHONY: pins
 pins: ## Every pinned image and action still resolves, and equal things are pinned equally; needs the network
@@ -88,6 +88,11 @@ demo: tools ## Release two versions into a registry on loopback, start worker an
 .PHONY: e2e
 e2e: tools ## The pipeline end to end, on loopback; prints each acceptance line with its figures
 	@cd e2e && go test -count=1 -timeout 60m -v ./pipeline
+
+.PHONY: keyless
+keyless: ## Sign and verify keyless against Fulcio and rekor-tiles on loopback
+	@build/tools.sh cosign
+	@cd e2e/keyless && TALLYMAN_TOOLS=$(BIN) go test -count=1 -timeout 30m ./...
 
 # Real advisories and SBOMs, for those who have them; nothing else needs them.
 TALLYMAN_DATA ?= ../shared/data

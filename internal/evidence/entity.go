@@ -2,7 +2,9 @@ package evidence
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/sha256"
+	_ "crypto/sha512" // the larger hashes of digest
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
@@ -301,6 +303,28 @@ func (e *entity) artifact(subject release.Digest) (verify.ArtifactPolicyOption, 
 		}
 		return verify.WithArtifactDigest("sha256", raw), nil
 	}
+}
+
+// digest is the hash, of so many bytes, of what the signature is over; nil for a
+// size that no hash of the SHA-2 family in use has.
+func (e *entity) digest(size int) []byte {
+	envelope := e.content.EnvelopeContent()
+	if envelope == nil {
+		return e.content.MessageSignatureContent().Digest()
+	}
+	payload, err := envelope.RawEnvelope().DecodeB64Payload()
+	if err != nil {
+		return nil
+	}
+	signed := dsse.PAE(envelope.RawEnvelope().PayloadType, payload)
+	for _, hash := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512} {
+		if hash.Size() == size {
+			h := hash.New()
+			h.Write(signed)
+			return h.Sum(nil)
+		}
+	}
+	return nil
 }
 
 func (e *entity) certificate() *x509.Certificate { return e.material.Certificate() }

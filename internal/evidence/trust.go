@@ -77,6 +77,7 @@ type trust struct {
 // trialKey is a key with one verifier for each way in which it may have signed.
 type trialKey struct {
 	name      string
+	public    crypto.PublicKey
 	verifiers []*verify.Verifier
 }
 
@@ -198,6 +199,7 @@ func compileKey(key Key, material root.TrustedMaterial, logged bool) (trialKey, 
 	if err != nil {
 		return trial, fmt.Errorf("expected a public key in PEM: %w", err)
 	}
+	trial.public = public
 	candidates, err := verifiersOf(public)
 	if err != nil {
 		return trial, err

@@ -1,6 +1,8 @@
 package evidence
 
 import (
+	"bytes"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/sigstore/sigstore-go/pkg/fulcio/certificate"
 	"github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/cryptoutils"
 
 	"github.com/tallyman-io/tallyman/internal/release"
 )
@@ -143,7 +146,7 @@ func (t *trust) verifyKeys(e *entity, subject release.Digest) (*verify.Verificat
 
 func (t *trust) explainKey(e *entity, err error) error {
 	if strings.HasPrefix(err.Error(), "failed to verify log inclusion") &&
-		!strings.Contains(err.Error(), "log certificate does not match") {
+		!strings.Contains(err.Error(), "log certificate does not match") && !t.loggedForAnother(e) {
 		return explainLog(e, err)
 	}
 	found := "one of another key or of other content"
@@ -151,6 +154,25 @@ func (t *trust) explainKey(e *entity, err error) error {
 		found += fmt.Sprintf(" (key hint %.100s)", hint.Hint())
 	}
 	return fmt.Errorf("signature: expected one by %s over this content, found %s", t.expectedKeys(), found)
+}
+
+// loggedForAnother reports whether the entry of Rekor v2 is for a key that is not
+// trusted. Such an entry is looked up by the hash of what was expected, and a
+// verifier does not tell what differs.
+func (t *trust) loggedForAnother(e *entity) bool {
+	if len(e.entries) == 0 || !e.entries[0].IsRekorV2() {
+		return false
+	}
+	logged := e.entries[0].PublicKey()
+	if logged == nil {
+		return false
+	}
+	for _, key := range t.keys {
+		if cryptoutils.EqualKeys(key.public, logged) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // explainCertificate says in the words of this package what sigstore-go did not
@@ -212,7 +234,33 @@ func explainLog(e *entity, err error) error {
 		return errors.New("log entry: expected the entry of this signature, found that of another")
 	case strings.Contains(text, "log certificate does not match"):
 		return errors.New("log entry: expected the entry of this signer, found that of another")
+	case e.entries[0].IsRekorV2() && strings.Contains(text, "verifying log entry"):
+		return explainInclusion(e, err)
 	default:
 		return fmt.Errorf("log entry: expected one that verifies: %w", err)
+	}
+}
+
+// explainInclusion says what differs between a paper and its entry of Rekor v2. The
+// verifier makes the entry that it expects of the paper, and knows no more than
+// that the log does not have it.
+func explainInclusion(e *entity, err error) error {
+	entry := e.entries[0]
+	const expected = "log entry: expected the entry of this "
+	signer, logged := e.certificate(), entry.PublicKey()
+	other, _ := logged.(*x509.Certificate)
+	digest, _, _ := entry.GetHashedRekordDigest()
+	switch {
+	case strings.Contains(err.Error(), "checkpoint"):
+		return fmt.Errorf("log entry: expected a checkpoint that the trusted root's log %s signed, found none that verifies: %w",
+			hex.EncodeToString([]byte(entry.LogKeyID())), err)
+	case !bytes.Equal(entry.Signature(), e.content.Signature()):
+		return errors.New(expected + "signature, found that of another")
+	case signer != nil && !signer.Equal(other):
+		return errors.New(expected + "signer, found that of another")
+	case !bytes.Equal(digest, e.digest(len(digest))):
+		return errors.New(expected + "content, found that of other content")
+	default:
+		return fmt.Errorf("log entry: expected a proof that leads from it, at index %d, to the log's checkpoint; found one that leads elsewhere", entry.LogIndex())
 	}
 }
