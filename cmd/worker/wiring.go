@@ -59,7 +59,7 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 		return nil, fmt.Errorf("papers: %w", err)
 	}
 	feeds, err := feed.New(feed.Config{
-		Base: c.Advisories.Source, UserAgent: agent, Now: e.Now,
+		Base: c.Advisories.Source, Dir: db.Folder(), UserAgent: agent, Now: e.Now,
 		HTTP: outbound.New(outbound.Config{Rules: outbound.To(true, c.Advisories.Source)}),
 	})
 	if err != nil {

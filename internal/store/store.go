@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -127,6 +128,15 @@ func (s *Store) SQLite() (*sql.DB, bool) {
 		return nil, false
 	}
 	return e.writer, true
+}
+
+// Folder is where the file of a SQLite database lies, and empty on PostgreSQL. It can
+// be written to where nothing else of a read-only system can.
+func (s *Store) Folder() string {
+	if e, ok := s.engine.(*sqliteEngine); ok {
+		return filepath.Dir(e.path)
+	}
+	return ""
 }
 
 // Postgres returns the pool, for a job queue in the same database, and false when
