@@ -64,6 +64,8 @@ type entry struct {
 // packages of a distroless image.
 func unpack(ctx context.Context, debs string) (map[string]entry, error) {
 	files := map[string]entry{}
+	// Syft finds what is in the folder only where the folder has an entry of its own.
+	addDir(files, "var/lib/dpkg/status.d", 0o755, 0)
 	matches, err := filepath.Glob(filepath.Join(debs, "*.deb"))
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
@@ -69,6 +70,12 @@ func (s *Store) Wave(ctx context.Context, id int64) (ledger.Wave, error) {
 		return ledger.Wave{}, fmt.Errorf("read wave %d: %w", id, err)
 	}
 	return waves[0], nil
+}
+
+// newest returns the release that people mean of versions divided by spaces, or nothing.
+func newest(versions string) string {
+	version, _ := release.Latest(strings.Fields(versions))
+	return version
 }
 
 // purlsAtMost bounds the packages that a change of a finding names.
@@ -163,7 +170,7 @@ func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]rele
 		if err = rows.Scan(&c.Repository, &c.Digest, &version, &before, &c.After, &reasons); err != nil {
 			return c, err
 		}
-		c.Version, c.Before = version.String, before.String
+		c.Version, c.Before = newest(version.String), before.String
 		all, err := fromJSON[[]release.Reason](reasons)
 		for _, r := range all {
 			if r.Result != release.ResultPass {
@@ -172,7 +179,7 @@ func (s *Store) WaveVerdicts(ctx context.Context, wave int64, limit int) ([]rele
 		}
 		return c, err
 	}, `SELECT e.repository, e.digest,
-			(SELECT max(r.version) FROM release r WHERE r.repository = e.repository AND r.digest = e.digest),
+			(SELECT string_agg(r.version, ' ') FROM release r WHERE r.repository = e.repository AND r.digest = e.digest),
 			b.result, v.result, v.reasons `+from+`
 		ORDER BY CASE v.result WHEN 'fail' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END, e.repository, e.digest LIMIT $2`, wave, limit)
 	if err != nil {
@@ -186,10 +193,10 @@ func (s *Store) WaveEvidence(ctx context.Context, wave int64) ([]release.Evidenc
 	changes, err := collect(ctx, s.read, func(rows *sql.Rows) (c release.EvidenceChange, err error) {
 		var version sql.NullString
 		err = rows.Scan(&c.Repository, &version, &c.Kind, &c.Before, &c.After, &c.Reason)
-		c.Version = version.String
+		c.Version = newest(version.String)
 		return c, err
 	}, `SELECT e.repository,
-			(SELECT max(r.version) FROM release r WHERE r.repository = e.repository AND r.digest = e.digest),
+			(SELECT string_agg(r.version, ' ') FROM release r WHERE r.repository = e.repository AND r.digest = e.digest),
 			c.kind, c.before, c.after, c.reason
 		FROM wave w JOIN wave_image i ON i.wave_id = w.id JOIN examination e ON e.id = i.examination_id
 		JOIN evidence_change c ON c.examination_id = e.id AND c.at = w.at AND c.before <> ''

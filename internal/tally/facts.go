@@ -77,41 +77,26 @@ func (v *view) facts(c *ledger.Case) (policy.Facts, error) {
 	if err := json.Unmarshal([]byte(c.Facts), &papers); err != nil {
 		return policy.Facts{}, fmt.Errorf("facts of %s@%s: %w", c.Repository, c.Digest, err)
 	}
-	f := policy.Facts{Repository: c.Repository, Digest: c.Digest, TagMoved: !c.MovedAt.IsZero()}
+	f := policy.Examined(release.Examination{Repository: c.Repository, Digest: c.Digest, Evidence: c.Evidence})
+	f.TagMoved = !c.MovedAt.IsZero()
 	if len(c.Versions) > 0 {
 		f.Version = c.Versions[0]
 	}
+	f.Platforms = nil
 	for _, p := range c.Platforms {
 		f.Platforms = append(f.Platforms, p.String())
 	}
-	examination := release.Examination{Repository: c.Repository, Digest: c.Digest, Evidence: c.Evidence}
-	of := func(kind release.PaperKind) policy.Evidence {
-		state, reason := examination.State(kind)
-		who := papers.Signers[kind]
-		return policy.Evidence{State: state, Reason: reason, Signers: who.Keys, Identities: who.Identities}
+	// The evidence of a case has no papers: who signed them is kept beside it.
+	for kind, e := range map[release.PaperKind]*policy.Evidence{
+		release.PaperSignature: &f.Signature, release.PaperSBOM: &f.SBOM, release.PaperProvenance: &f.Provenance,
+		release.PaperVEX: &f.VEX, release.PaperSummary: &f.Summary,
+	} {
+		e.Signers, e.Identities = papers.Signers[kind].Keys, papers.Signers[kind].Identities
 	}
-	f.Signature, f.SBOM, f.Provenance = of(release.PaperSignature), of(release.PaperSBOM), of(release.PaperProvenance)
-	f.VEX, f.Summary = of(release.PaperVEX), of(release.PaperSummary)
 	f.Rebuilders = len(f.Provenance.Signers) + len(f.Provenance.Identities)
-	f.SBOMMissingOn = missingOn(c, examination)
 	v.packageFacts(c, &f)
 	v.findingFacts(c, &f)
 	return f, nil
-}
-
-// missingOn returns the platforms that no verified SBOM tells of.
-func missingOn(c *ledger.Case, examination release.Examination) []string {
-	if e, ok := examination.Of(release.PaperSBOM, c.Digest); ok && e.State == release.StateVerified {
-		return nil
-	}
-	var missing []string
-	for _, p := range c.Platforms {
-		e, ok := examination.Of(release.PaperSBOM, p.Digest)
-		if !ok || e.State == release.StateInvalid || e.State == release.StateAbsent {
-			missing = append(missing, p.String())
-		}
-	}
-	return missing
 }
 
 // sbomsOf returns the SBOMs that count for a case.
