@@ -87,6 +87,11 @@ func TestAReleaseIsVerifiedMatchedJudgedAndTold(t *testing.T) {
 			t.Errorf("verdict at release: got %+v, want pass", c.AtRelease)
 		}
 
+		progress, err := b.Store.Progress(t.Context())
+		if err != nil || len(progress) != 1 || progress[0].Subject != "Go" || !progress[0].Ended || progress[0].Note != "1 of 1 advisories changed" {
+			t.Errorf("progress: got %+v, %v, want that of the feed, ended", progress, err)
+		}
+
 		b.Inbox.Take()
 		b.Advance(2 * time.Hour)
 		b.Publish(t, "Go", storetest.Advisory("GO-1", "example.com/b", "2.0.0", b.Now(), criticalVector),

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -130,14 +129,4 @@ func (r interruptible) Read(p []byte) (int, error) {
 		return 0, context.Cause(r.ctx)
 	}
 	return r.in.Read(p) //nolint:wrapcheck // a reader
-}
-
-// Retry tells how long to wait before a step that failed is tried again, and false
-// when another try is of no use before something changes.
-func Retry(err error) (time.Duration, bool) {
-	var unknown *UnknownError
-	if errors.As(err, &unknown) {
-		return unknown.RetryAfter, unknown.Cause == release.CauseThrottled || unknown.Cause == release.CauseUnavailable
-	}
-	return 0, !errors.Is(err, ErrNotConfigured)
 }
