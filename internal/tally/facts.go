@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
@@ -220,6 +221,10 @@ func (v *view) findingFacts(c *ledger.Case, f *policy.Facts) {
 		return
 	case !f.Advisories.Known:
 		of.Reason = "the advisories are not known: " + f.Advisories.Reason
+		return
+	case len(f.Advisories.Missing) > 0:
+		// What was counted without them would pass for all there is.
+		of.Reason = "there are no advisories of " + strings.Join(f.Advisories.Missing, ", ")
 		return
 	}
 	of.Known = true

@@ -342,3 +342,20 @@ func TestAVerifiedVEXStatementSuppressesAFinding(t *testing.T) {
 		})
 	}
 }
+
+func TestFindingsAreNotCountedWhileAFeedIsMissing(t *testing.T) {
+	t.Parallel()
+	b := tallytest.New(t, storetest.SQLite(t), tallytest.Options{})
+	index, platforms := b.Release(t, 1, "v1.0.0")
+	b.Seal(t, index, platforms, "pkg:golang/example.com/a@v1.5.0", "pkg:npm/left-pad@1.0.0")
+	b.Publish(t, "Go", storetest.Advisory("GO-1", "example.com/b", "2.0.0", b.Now(), ""))
+	b.Look(t)
+	again(t, b)
+	c := one(t, b)
+	if !strings.Contains(c.Last.Counts, `"known":false`) || c.Last.Result != release.ResultUnknown {
+		t.Errorf("without advisories of npm: got %s with counts %s, want unknown, and nothing counted", c.Last.Result, c.Last.Counts)
+	}
+	if !slices.Contains(failing(c.Last), "unknown no-critical") {
+		t.Errorf("rules that do not pass: got %v, want no-critical among them, unknown", failing(c.Last))
+	}
+}
