@@ -34,6 +34,7 @@ func newJobs(ctx context.Context, e command.Env[config.Worker], db *store.Store)
 		Repositories: c.Repositories,
 		Interval:     c.Discover.Interval,
 		DutyInterval: min(dutyEvery, c.Evidence.Interval, c.Advisories.Interval),
+		Lease:        c.Lease,
 		Concurrency:  c.Concurrency,
 		Log:          e.Log,
 	})

@@ -18,6 +18,8 @@ type Worker struct {
 	Discover     Discover
 	// Concurrency is how many jobs run at the same time in this process.
 	Concurrency int
+	// Lease is how long this process may be silent before others take its jobs over.
+	Lease time.Duration
 
 	Trust      Trust
 	Evidence   Evidence

@@ -69,7 +69,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Worker{
 		Service:  service(":8081"),
-		Registry: Registry{Timeout: 30 * time.Second, Concurrency: 8}, Discover: Discover{Interval: 5 * time.Minute}, Concurrency: 4,
+		Registry: Registry{Timeout: 30 * time.Second, Concurrency: 8}, Discover: Discover{Interval: 5 * time.Minute}, Concurrency: 4, Lease: 30 * time.Second,
 		Evidence:   Evidence{Interval: time.Hour},
 		Advisories: Advisories{Source: "https://osv-vulnerabilities.storage.googleapis.com", Interval: time.Hour},
 		Policy:     Policy{MaxAge: 48 * time.Hour},

@@ -121,6 +121,9 @@ func (w *Worker) looking() []setting {
 			"Secret by which registries that tell of pushes are known. Nothing means that none may. See outbound.md. To make one: openssl rand -hex 32.").secretly(),
 		bind("worker.concurrency", &w.Concurrency, whole(1, 100), "4",
 			"Jobs that run at the same time in this process."),
+		bind("worker.lease", &w.Lease, duration(2*time.Second, 10*time.Minute), "30s",
+			"How long a worker may be silent before its jobs are taken over: soon after it died, or lost the database. "+
+				"The same for all workers of a database."),
 	}
 }
 

@@ -88,6 +88,7 @@ type client interface {
 	Stopped() <-chan struct{}
 	JobCancel(ctx context.Context, jobID int64) (*rivertype.JobRow, error)
 	Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (*rivertype.JobInsertResult, error)
+	InsertMany(ctx context.Context, params []river.InsertManyParams) ([]*rivertype.JobInsertResult, error)
 }
 
 // New sets up a runner. It starts nothing.
@@ -150,17 +151,29 @@ func riverConfig(cfg Config, name string) (*river.Config, error) {
 	}, nil
 }
 
-// periodic looks at every repository, and for what is due, when a worker starts and
-// after each interval.
+// periodic looks at every repository, and for what is due, after each interval. One of
+// all processes sees to that; the others wait for it to be silent for a while.
 func periodic(cfg Config) []*river.PeriodicJob {
-	atStart := &river.PeriodicJobOpts{RunOnStart: true}
 	all := []*river.PeriodicJob{river.NewPeriodicJob(river.PeriodicInterval(cfg.DutyInterval),
-		func() (river.JobArgs, *river.InsertOpts) { return dutyArgs{}, nil }, atStart)}
+		func() (river.JobArgs, *river.InsertOpts) { return dutyArgs{}, nil }, nil)}
 	for _, repository := range cfg.Repositories {
 		all = append(all, river.NewPeriodicJob(river.PeriodicInterval(cfg.Interval),
-			func() (river.JobArgs, *river.InsertOpts) { return discoverArgs{Repository: repository}, nil }, atStart))
+			func() (river.JobArgs, *river.InsertOpts) { return discoverArgs{Repository: repository}, nil }, nil))
 	}
 	return all
+}
+
+// begin queues a look at every repository, and for what is due. A process that follows
+// one that died would otherwise do nothing of its own before the dead one is missed.
+func (r *Runner) begin(ctx context.Context) error {
+	params := []river.InsertManyParams{{Args: dutyArgs{}}}
+	for _, repository := range r.cfg.Repositories {
+		params = append(params, river.InsertManyParams{Args: discoverArgs{Repository: repository}})
+	}
+	if _, err := r.client.InsertMany(ctx, params); err != nil {
+		return fmt.Errorf("queue the first jobs: %w", err)
+	}
+	return nil
 }
 
 // riverLog keeps River to warnings unless debugging: it logs every failed attempt,
@@ -182,7 +195,11 @@ func (r *Runner) Start(ctx context.Context) error {
 	if err := r.leases.start(ctx); err != nil {
 		return fmt.Errorf("start jobs: %w", err)
 	}
-	if err := r.client.Start(context.WithoutCancel(ctx)); err != nil {
+	err := r.begin(ctx)
+	if err == nil {
+		err = r.client.Start(context.WithoutCancel(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("start jobs: %w", errors.Join(err, r.leases.stop(ctx)))
 	}
 	r.started.Store(true)

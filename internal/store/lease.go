@@ -8,17 +8,21 @@ import (
 
 // KeepLease notes that the process of this name is alive, and hands the jobs of those
 // that were not for the time given back to the queue. It returns how many. A job that
-// is handed back runs again from its beginning.
+// is handed back runs again from its beginning, except one that was to be cancelled: it is.
 func (s *Store) KeepLease(ctx context.Context, name string, dead time.Duration) (int, error) {
 	var n int64
 	err := s.change(ctx, func(tx *transaction) error {
-		now := s.now()
+		// The clock of the database is the only one that all processes share.
+		var now int64
+		if err := tx.QueryRowContext(ctx, s.engine.clock()).Scan(&now); err != nil {
+			return fmt.Errorf("read the clock: %w", err)
+		}
 		if _, err := tx.ExecContext(ctx, `
 			INSERT INTO worker (name, alive_at) VALUES ($1, $2)
-			ON CONFLICT (name) DO UPDATE SET alive_at = excluded.alive_at`, name, micros(now)); err != nil {
+			ON CONFLICT (name) DO UPDATE SET alive_at = excluded.alive_at`, name, now); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE alive_at < $1`, micros(now.Add(-dead))); err != nil {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM worker WHERE alive_at < $1`, now-dead.Microseconds()); err != nil {
 			return err
 		}
 		result, err := tx.ExecContext(ctx, s.engine.releaseOrphans())

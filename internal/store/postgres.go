@@ -176,9 +176,16 @@ func (e *postgresEngine) lockMatching(ctx context.Context, tx *transaction, as m
 
 func (e *postgresEngine) wrap(tx *sql.Tx) *transaction { return &transaction{Tx: tx} }
 
-// releaseOrphans reads the table of River: who holds a job is the last of attempted_by.
+func (e *postgresEngine) clock() string {
+	return `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
+}
+
+// releaseOrphans reads the table of River: who holds a job is the last of attempted_by,
+// and one that was to be cancelled says so in its metadata.
 func (e *postgresEngine) releaseOrphans() string {
 	return `
-		UPDATE river_job SET state = 'available'
+		UPDATE river_job SET
+			state = CASE WHEN metadata->'cancel_attempted_at' IS NULL THEN 'available' ELSE 'cancelled' END::river_job_state,
+			finalized_at = CASE WHEN metadata->'cancel_attempted_at' IS NOT NULL THEN now() END
 		WHERE state = 'running' AND coalesce(attempted_by[array_upper(attempted_by, 1)], '') NOT IN (SELECT name FROM worker)`
 }

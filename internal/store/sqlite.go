@@ -200,9 +200,14 @@ func (e *sqliteEngine) lockMatching(context.Context, *transaction, matching) err
 
 func (e *sqliteEngine) wrap(tx *sql.Tx) *transaction { return &transaction{Tx: tx, nameless: true} }
 
-// releaseOrphans reads the table of River: who holds a job is the last of attempted_by.
+func (e *sqliteEngine) clock() string { return `SELECT CAST(unixepoch('subsec') * 1000000 AS INTEGER)` }
+
+// releaseOrphans reads the table of River: who holds a job is the last of attempted_by,
+// and one that was to be cancelled says so in its metadata.
 func (e *sqliteEngine) releaseOrphans() string {
 	return `
-		UPDATE river_job SET state = 'available', finalized_at = NULL
+		UPDATE river_job SET
+			state = CASE WHEN json_extract(metadata, '$.cancel_attempted_at') IS NULL THEN 'available' ELSE 'cancelled' END,
+			finalized_at = CASE WHEN json_extract(metadata, '$.cancel_attempted_at') IS NOT NULL THEN datetime('now', 'subsec') END
 		WHERE state = 'running' AND coalesce(json_extract(attempted_by, '$[#-1]'), '') NOT IN (SELECT name FROM worker)`
 }

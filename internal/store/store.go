@@ -45,6 +45,8 @@ type engine interface {
 	// lockMatching makes the transaction wait for those that it may not match beside.
 	lockMatching(ctx context.Context, tx *transaction, as matching) error
 	wrap(tx *sql.Tx) *transaction
+	// clock is the query for the time of the database, in microseconds since 1970.
+	clock() string
 	// releaseOrphans is the statement that queues the jobs of no living worker again.
 	releaseOrphans() string
 	// snapshot are the options of a transaction whose reads agree with each other.

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,41 +29,112 @@ const (
 // over the network. It returns the URL of the server and how to end it, or why
 // there is none.
 func startServer() (serverURL string, stop func(), missing string) {
-	initdb, postgres, err := findPrograms()
+	c, err := newCluster("synchronous_commit=off")
 	if err != nil {
 		return "", nil, err.Error()
+	}
+	if err := c.start(); err != nil {
+		c.remove()
+		return "", nil, err.Error()
+	}
+	return c.url(), c.remove, ""
+}
+
+// cluster is a folder with the data of a server, and the server while it runs.
+type cluster struct {
+	dir      string
+	postgres string
+	cred     *syscall.Credential
+	settings []string
+	server   *server
+}
+
+func newCluster(settings ...string) (*cluster, error) {
+	initdb, postgres, err := findPrograms()
+	if err != nil {
+		return nil, err
 	}
 	// Short, because the path of a socket may have 107 bytes.
 	dir, err := os.MkdirTemp("", "tallypg")
 	if err != nil {
-		return "", nil, fmt.Sprintf("make a folder: %v", err)
+		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	remove := func() { _ = os.RemoveAll(dir) }
-	cred, err := unprivileged(dir)
+	c := &cluster{dir: dir, postgres: postgres, settings: settings}
+	if c.cred, err = unprivileged(dir); err == nil {
+		err = initialise(initdb, c.data(), c.cred)
+	}
 	if err != nil {
-		remove()
-		return "", nil, err.Error()
+		c.remove()
+		return nil, err
 	}
-	data := filepath.Join(dir, "data")
-	if err := initialise(initdb, data, cred); err != nil {
-		remove()
-		return "", nil, err.Error()
-	}
-	server, err := launch(postgres, dir, data, cred)
+	return c, nil
+}
+
+func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
+
+func (c *cluster) url() string {
+	u := url.URL{Scheme: "postgres", User: url.User(serverRole), Path: "/postgres", RawQuery: url.Values{"host": {c.dir}}.Encode()}
+	return u.String()
+}
+
+// start starts the server and waits until it lets clients in.
+func (c *cluster) start() error {
+	s, err := launch(c.postgres, c.dir, c.data(), c.cred, c.settings...)
 	if err != nil {
-		remove()
-		return "", nil, err.Error()
+		return err
 	}
-	stop = func() {
-		server.end()
-		remove()
+	if err := s.await(c.url()); err != nil {
+		s.end()
+		return err
 	}
-	u := url.URL{Scheme: "postgres", User: url.User(serverRole), Path: "/postgres", RawQuery: url.Values{"host": {dir}}.Encode()}
-	if err := server.await(u.String()); err != nil {
-		stop()
-		return "", nil, err.Error()
+	c.server = s
+	return nil
+}
+
+func (c *cluster) remove() {
+	if c.server != nil {
+		c.server.end()
 	}
-	return u.String(), stop, ""
+	_ = os.RemoveAll(c.dir)
+}
+
+// Server is a PostgreSQL of a test's own, whose end it may bring about.
+type Server struct{ cluster *cluster }
+
+// NewServer starts a PostgreSQL that keeps what it has committed when it is stopped at
+// once. Without the programs the test is skipped, or fails when CI is true.
+func NewServer(t testing.TB) *Server {
+	t.Helper()
+	c, err := newCluster()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("needs PostgreSQL: %v", err)
+		}
+		t.Skipf("needs PostgreSQL: %v", err)
+	}
+	t.Cleanup(c.remove)
+	if err := c.start(); err != nil {
+		t.Fatal(err)
+	}
+	return &Server{c}
+}
+
+// URL is that of its only database.
+func (s *Server) URL() string { return s.cluster.url() }
+
+// Crash has the server drop all connections and end with no word (SIGQUIT, an "immediate
+// shutdown"), so that it has to recover when it is started again.
+func (s *Server) Crash() {
+	_ = s.cluster.server.process.Signal(syscall.SIGQUIT)
+	<-s.cluster.server.exited
+}
+
+// Start starts it again.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	if err := s.cluster.start(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // findPrograms looks on PATH, and where Debian keeps what it leaves off PATH; the
@@ -144,14 +216,17 @@ type server struct {
 // launch starts the server so that it ends with this process, however that ends.
 // The kernel ties that to the thread which starts it, so one goroutine keeps that
 // thread until the server has exited.
-func launch(postgres, dir, data string, cred *syscall.Credential) (*server, error) {
+func launch(postgres, dir, data string, cred *syscall.Credential, settings ...string) (*server, error) {
 	s := &server{log: filepath.Join(dir, "log"), exited: make(chan struct{})}
-	log, err := os.Create(s.log)
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("create the log: %w", err)
+		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	cmd := exec.Command(postgres, "-D", data, "-k", dir, "-c", "listen_addresses=", //nolint:noctx // lives until end
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off", "-c", "max_connections=200")
+	args := []string{"-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=200"}
+	for _, setting := range settings {
+		args = append(args, "-c", setting)
+	}
+	cmd := exec.Command(postgres, args...) //nolint:noctx // lives until end
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Pdeathsig: syscall.SIGQUIT}
 	started := make(chan error)

@@ -5,6 +5,7 @@ package tallytest
 import (
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -72,6 +73,8 @@ type Options struct {
 	FeedDir string
 	// EvidenceEvery is an hour when zero.
 	EvidenceEvery time.Duration
+	// Timeout is that of one request to the registry; 30 seconds when zero.
+	Timeout time.Duration
 }
 
 // New makes a bench on a database, with an empty registry and no feed.
@@ -113,7 +116,7 @@ func New(t testing.TB, databaseURL string, opts Options) *Bench {
 
 func (b *Bench) newTally(t testing.TB, opts Options, clock func() time.Time) *tally.Tally {
 	t.Helper()
-	client := registry.New(registry.Config{Timeout: 30 * time.Second, Now: clock})
+	client := registry.New(registry.Config{Timeout: cmp.Or(opts.Timeout, 30*time.Second), Now: clock})
 	examiner, err := evidence.New(client, evidence.Config{
 		Trust: evidence.Trust{Keys: []evidence.Key{{Name: "release.pub", PEM: b.Key.PEM(t)}}}, Now: clock,
 	})
@@ -191,6 +194,12 @@ func (b *Bench) Seal(t testing.TB, index release.Digest, platforms []release.Dig
 // Publish makes records all that the feed of an ecosystem has.
 func (b *Bench) Publish(t testing.TB, ecosystem string, records ...[]byte) {
 	t.Helper()
+	Publish(t, b.FeedDir, ecosystem, records...)
+}
+
+// Publish makes records all that the feed of an ecosystem has in a folder, at once.
+func Publish(t testing.TB, folder, ecosystem string, records ...[]byte) {
+	t.Helper()
 	var file bytes.Buffer
 	w := zip.NewWriter(&file)
 	for _, raw := range records {
@@ -211,7 +220,7 @@ func (b *Bench) Publish(t testing.TB, ecosystem string, records ...[]byte) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(b.FeedDir, ecosystem)
+	dir := filepath.Join(folder, ecosystem)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
