@@ -175,6 +175,7 @@ func TestAFailedLookIsUnknownAndTakesNothingBack(t *testing.T) {
 		reason string
 	}{
 		"refused":     {registrytest.Status(401), release.CauseUnauthorized, "unauthorized (HTTP 401 Unauthorized)"},
+		"forbidden":   {registrytest.Status(403), release.CauseUnauthorized, "unauthorized (HTTP 403 Forbidden)"},
 		"gone":        {registrytest.Status(404), release.CauseNotFound, "not found (HTTP 404 Not Found)"},
 		"throttled":   {registrytest.Status(429, "Retry-After", "60"), release.CauseThrottled, "come back in 1m0s"},
 		"unavailable": {registrytest.Status(503), release.CauseUnavailable, "unavailable (HTTP 503 Service Unavailable)"},
