@@ -27,6 +27,8 @@ type verifyFlags struct {
 
 	require []string
 	format  string
+	// offline refuses what would need a connection.
+	offline bool
 }
 
 func verifyPapersCommand() *cobra.Command {
@@ -52,6 +54,7 @@ Exit codes: 0 what is required is verified, 1 a paper is forged or a required on
 	f.register(flags)
 	flags.StringSliceVar(&f.require, "require", []string{"signature"}, "papers that have to be verified: signature, sbom, provenance, vex, summary")
 	flags.StringVar(&f.format, "format", "table", "table or json")
+	flags.BoolVar(&f.offline, "offline", false, "open no connection: layouts only, an image in a registry is refused")
 	return cmd
 }
 
@@ -100,6 +103,9 @@ func (f *verifyFlags) check(args []string) ([]target, []release.PaperKind, error
 	for _, arg := range args {
 		t, ok := layoutTarget(arg)
 		if !ok {
+			if f.offline {
+				return nil, nil, fmt.Errorf("--offline: expected an OCI image layout (a folder, a .tar, or oci:PATH), found %q", arg)
+			}
 			var err error
 			if t.image, err = imageOf(arg); err != nil {
 				return nil, nil, err

@@ -98,6 +98,7 @@ func TestVerifyExitCodes(t *testing.T) {
 		"unsigned":               {args: []string{bare, "--key", key}, code: 1, stderr: "signature is absent"},
 		"one of two":             {args: []string{image, bare, "--key", key}, code: 1, stderr: "acme/bare"},
 		"nothing to trust":       {args: []string{image}, code: 2, stderr: "expected --key, or --identity"},
+		"offline, an image":      {args: []string{image, "--key", key, "--offline"}, code: 2, stderr: "--offline: expected an OCI image layout"},
 		"no image":               {args: []string{"--key", key}, code: 2, stderr: "expected at least one image or layout"},
 		"no tag":                 {args: []string{srv.Repository("acme/web"), "--key", key}, code: 2, stderr: "expected a tag or a digest"},
 		"no such format":         {args: []string{image, "--key", key, "--format", "xml"}, code: 2, stderr: "expected table or json"},
@@ -125,6 +126,17 @@ func TestVerifyExitCodes(t *testing.T) {
 				t.Errorf("stdout is no JSON: %s", &stdout)
 			}
 		})
+	}
+}
+
+func TestVerifyOfflineReadsALayout(t *testing.T) {
+	t.Parallel()
+	s := inFolder(t)
+	s.list(s.artifact("", s.index, s.signed(s.index, cdxPredicate, affectedCDX)))
+	var stdout, stderr bytes.Buffer
+	args := []string{"verify", "--offline", "--require", "sbom", "--key", s.key, s.image}
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitPass {
+		t.Errorf("exit code: got %d, want 0\n%s%s", code, &stdout, &stderr)
 	}
 }
 
