@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -25,52 +26,69 @@ type Watching struct {
 	Advisories   string // the URL of the feeds
 }
 
-// Services starts worker and web, as built into a GoReleaser dist folder, on
-// one SQLite database of the bench. It returns the console's host:port when both are
-// ready. The worker looks again every second: what is done to a paper is seen at once.
-func (b *Bench) Services(ctx context.Context, dist string, watching Watching) (string, error) {
-	database := b.Database()
-	worker, err := b.service(ctx, dist, "worker", "run", "TALLYMAN_DATABASE_URL="+database,
-		"TALLYMAN_REPOSITORIES="+strings.Join(watching.Repositories, ","), "TALLYMAN_TRUST_KEYS="+watching.PublicKey,
-		"TALLYMAN_ADVISORIES_SOURCE="+watching.Advisories, "TALLYMAN_EVIDENCE_INTERVAL=1s", "TALLYMAN_DISCOVER_INTERVAL=10s")
-	if err != nil {
-		return "", err
-	}
-	web, err := b.service(ctx, dist, "web", "serve", "TALLYMAN_DATABASE_URL="+database)
-	if err != nil {
-		return "", fmt.Errorf("%w (worker is at %s)", err, worker)
-	}
-	return web, nil
+// Service is a worker or web of the bench that runs.
+type Service struct {
+	Address string // host:port
+	Log     string // a file
+	stop    func() error
 }
 
-func (b *Bench) service(ctx context.Context, dist, name, command string, env ...string) (string, error) {
-	address, err := freeAddress(ctx)
+// Stop ends the service, which closing the bench does too. It may be called twice.
+func (s *Service) Stop() error { return s.stop() }
+
+// Services starts worker and web, as built into a GoReleaser dist folder, on
+// one SQLite database of the bench. It returns the console's host:port when both are
+// ready.
+func (b *Bench) Services(ctx context.Context, dist string, watching Watching) (string, error) {
+	worker, err := b.Worker(ctx, dist, watching)
 	if err != nil {
 		return "", err
+	}
+	web, err := b.service(ctx, dist, "web", "serve")
+	if err != nil {
+		return "", fmt.Errorf("%w (worker is at %s)", err, worker.Address)
+	}
+	return web.Address, nil
+}
+
+// Worker starts the worker of a GoReleaser dist folder on the database of the bench, and
+// returns when it is ready. It looks at the papers every second: what is done to one is
+// seen at once.
+func (b *Bench) Worker(ctx context.Context, dist string, watching Watching) (*Service, error) {
+	return b.service(ctx, dist, "worker", "run", "TALLYMAN_REPOSITORIES="+strings.Join(watching.Repositories, ","),
+		"TALLYMAN_TRUST_KEYS="+watching.PublicKey, "TALLYMAN_ADVISORIES_SOURCE="+watching.Advisories,
+		"TALLYMAN_EVIDENCE_INTERVAL=1s", "TALLYMAN_DISCOVER_INTERVAL=10s")
+}
+
+func (b *Bench) service(ctx context.Context, dist, name, command string, env ...string) (*Service, error) {
+	address, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
 	}
 	log, err := os.Create(filepath.Join(b.Dir, name+".log"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer log.Close() //nolint:errcheck // the process has its own handle
 	pattern := filepath.Join(dist, name+"-binary_linux_"+runtime.GOARCH+"*", name)
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("start %s: expected one %s, found %d: %w", name, pattern, len(found), err)
+		return nil, fmt.Errorf("start %s: expected one %s, found %d: %w", name, pattern, len(found), err)
 	}
-	cmd := exec.Command(found[0], command) //nolint:noctx // ended by Close, not by ctx
-	cmd.Env = append(environment(), append(env, "TALLYMAN_LISTEN="+address)...)
+	cmd := exec.Command(found[0], command) //nolint:noctx // ended by Stop, not by ctx
+	cmd.Env = append(environment(), append(env, "TALLYMAN_LISTEN="+address, "TALLYMAN_DATABASE_URL="+b.Database())...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
-		return "", fmt.Errorf("start %s: %w", name, err)
+		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	b.onClose(func() error { return end(cmd, ended) })
+	service := &Service{Address: address, Log: log.Name(), stop: sync.OnceValue(func() error { return end(cmd, ended) })}
+	b.onClose(service.Stop)
 	if err := AwaitReady(ctx, "http://"+address+"/readyz", ended); err != nil {
-		return "", fmt.Errorf("start %s: %w; its log is %s", name, err, log.Name())
+		return nil, fmt.Errorf("start %s: %w; its log is %s", name, err, log.Name())
 	}
-	return address, nil
+	return service, nil
 }
 
 // AwaitReady waits until url answers 200, the process behind it ends, or the
