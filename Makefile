@@ -42,7 +42,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (10s)
 
 .PHONY: lint
 lint: ## gofumpt, golangci-lint, actionlint, goreleaser check, generated files up to date
-	@build/tools.sh golangci-lint actionlint goreleaser
+	@build/tools.sh golangci-lint actionlint goreleaser templ
 	@for m in $(MODULES); do (cd $$m && $(BIN)/golangci-lint run --config $(CURDIR)/.golangci.yaml ./...) || exit 1; done
 	@$(BIN)/actionlint
 	@$(BIN)/goreleaser check --quiet
@@ -53,6 +53,12 @@ fmt: ## Format the Go code
 	@build/tools.sh golangci-lint
 	@for m in $(MODULES); do (cd $$m && $(BIN)/golangci-lint fmt --config $(CURDIR)/.golangci.yaml ./...) || exit 1; done
 
+.PHONY: generate
+generate: ## Write the Go code of the console's pages (internal/console/*.templ)
+	@build/tools.sh templ
+	@templ fmt internal/console
+	@templ generate -path internal/console
+
 .PHONY: docs
 docs: ## Write the generated documentation (docs/configuration.md)
 	@go test ./internal/config -run Docs -update -count=1
@@ -61,7 +67,7 @@ docs: ## Write the generated documentation (docs/configuration.md)
 vuln: ## Known vulnerabilities in the code (govulncheck) and in every go.mod (OSV); needs the network
 	@build/tools.sh govulncheck osv-scanner
 	@$(BIN)/govulncheck ./...
-	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L e2e/keyless/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod
+	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L e2e/keyless/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod -L tools/templ/go.mod
 
 .PHONY: pins
 pins: ## Every pinned image and action still resolves, and equal things are pinned equally; needs the network

@@ -24,6 +24,7 @@ crane         tools             github.com/google/go-containerregistry/cmd/crane
 golangci-lint tools/lint        github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 actionlint    tools/actionlint  github.com/rhysd/actionlint/cmd/actionlint
 govulncheck   tools/lint        golang.org/x/vuln/cmd/govulncheck
+templ         tools/templ       github.com/a-h/templ/cmd/templ
 osv-scanner   tools/lint        github.com/google/osv-scanner/v2/cmd/osv-scanner
 '
 release='goreleaser cosign syft buildx buildkitd buildctl runc crane'

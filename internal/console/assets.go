@@ -5,7 +5,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
-	"html/template"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -17,16 +16,14 @@ import (
 //go:embed static
 var staticFiles embed.FS
 
-//go:embed templates
-var templateFiles embed.FS
-
 const assetPrefix = "/static/"
 
 // assets are the embedded files, each served under a name that holds the hash of
 // its content, so that it can be kept for ever.
 type assets struct {
 	byURLName map[string]asset
-	urls      map[string]string // file name to URL
+	// urls tells where the file of a name is served.
+	urls map[string]string
 }
 
 type asset struct {
@@ -58,15 +55,6 @@ func loadAssets() (*assets, error) {
 	return a, nil
 }
 
-// url returns where a file is served. It is used in templates.
-func (a *assets) url(name string) (string, error) {
-	u, ok := a.urls[name]
-	if !ok {
-		return "", fmt.Errorf("no asset %q", name)
-	}
-	return u, nil
-}
-
 func (a *assets) serve(w http.ResponseWriter, r *http.Request) {
 	found, ok := a.byURLName[r.PathValue("name")]
 	if !ok {
@@ -79,12 +67,4 @@ func (a *assets) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("X-Content-Type-Options", "nosniff")
 	writeBody(w, r, found.body)
-}
-
-func parsePages(a *assets) (*template.Template, error) {
-	pages, err := template.New("").Funcs(template.FuncMap{"asset": a.url}).ParseFS(templateFiles, "templates/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("parse templates: %w", err)
-	}
-	return pages, nil
 }

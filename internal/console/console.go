@@ -7,10 +7,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"html/template"
 	"net/http"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/rs/zerolog"
 
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
@@ -43,10 +43,9 @@ const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; bas
 type Console struct {
 	cfg    Config
 	assets *assets
-	pages  *template.Template
 }
 
-// New reads templates and assets, so that a mistake in them stops the start.
+// New reads the assets, so that a mistake in them stops the start.
 func New(cfg Config) (*Console, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("console: no store")
@@ -58,11 +57,7 @@ func New(cfg Config) (*Console, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	pages, err := parsePages(a)
-	if err != nil {
-		return nil, fmt.Errorf("console: %w", err)
-	}
-	return &Console{cfg: cfg, assets: a, pages: pages}, nil
+	return &Console{cfg: cfg, assets: a}, nil
 }
 
 // Install registers the pages and their assets.
@@ -81,34 +76,32 @@ func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
 		}
 		c.cfg.Log.Error().Err(err).Str("page", "overview").Msg("store cannot be read")
 		w.Header().Set("Retry-After", "10")
-		c.render(w, r, http.StatusServiceUnavailable, "unavailable.html", c.page("Store cannot be read"))
+		c.render(w, r, http.StatusServiceUnavailable, unavailable(c.page("Store cannot be read")))
 		return
 	}
-	now := c.cfg.Now()
-	p := c.page("Overview")
-	p.Overview = newOverview(components, now)
-	c.render(w, r, http.StatusOK, "overview.html", p)
+	c.render(w, r, http.StatusOK, overviewPage(c.page("Overview"), newOverview(components, c.cfg.Now())))
 }
 
-// page is what every template is given. Only the part of its own page is set.
+// page is what the frame of every page shows.
 type page struct {
-	Title    string
-	Now      moment
-	Build    buildinfo.Info
-	Overview *overview
+	Title string
+	Now   moment
+	Build buildinfo.Info
+	// Assets tells where each file is served.
+	Assets map[string]string
 }
 
 func (c *Console) page(title string) page {
 	now := c.cfg.Now()
-	return page{Title: title, Now: newMoment(now, now), Build: c.cfg.Build}
+	return page{Title: title, Now: newMoment(now, now), Build: c.cfg.Build, Assets: c.assets.urls}
 }
 
 // render makes the whole page before it sends any of it, so that a failure shows
 // as one.
-func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, name string, p page) {
+func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, content templ.Component) {
 	var body bytes.Buffer
-	if err := c.pages.ExecuteTemplate(&body, name, p); err != nil {
-		c.cfg.Log.Error().Err(err).Str("page", name).Msg("page cannot be made")
+	if err := content.Render(r.Context(), &body); err != nil {
+		c.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("page cannot be made")
 		http.Error(w, "The page cannot be made. The log says why.", http.StatusInternalServerError)
 		return
 	}

@@ -15,11 +15,22 @@ type overview struct {
 	Unknown    int
 }
 
+// read says how many components could be read, behind their number.
+func (o *overview) read() string {
+	text := fmt.Sprintf("components, %d read", o.Known)
+	if len(o.Components) == 1 {
+		text = fmt.Sprintf("component, %d read", o.Known)
+	}
+	if o.Unknown > 0 {
+		text += fmt.Sprintf(", %d unknown", o.Unknown)
+	}
+	return text
+}
+
 // component is one line of the overview.
 type component struct {
-	// Within are the host and the folders of the repository, each with a slash
-	// behind it, where a narrow page may break the line.
-	Within   []string
+	// Within is the host and the folders of the repository, with a slash behind them.
+	Within   string
 	Name     string // the last part of the repository
 	Class    string // bad, unknown or known: the worst of what the line says
 	State    state
@@ -27,6 +38,18 @@ type component struct {
 	Complete *moment // the last look that read everything, when that was another
 	Releases string
 	Latest   *latest
+}
+
+// nothing says what is known when there is no release to show.
+func (c component) nothing() string {
+	switch {
+	case c.Complete != nil:
+		return "No release when last read"
+	case c.State.Class == "known":
+		return "No release yet"
+	default:
+		return "Unknown"
+	}
 }
 
 // state is shown as a word, a shape and a colour.
@@ -69,9 +92,8 @@ func newOverview(components []release.Component, now time.Time) *overview {
 }
 
 func newComponent(c release.Component, now time.Time) component {
-	parts := strings.SplitAfter(c.Repository, "/")
-	last := len(parts) - 1
-	line := component{Within: parts[:last], Name: parts[last], State: state{Class: "known", Word: "Read"}, Releases: releases(c)}
+	cut := strings.LastIndex(c.Repository, "/") + 1
+	line := component{Within: c.Repository[:cut], Name: c.Repository[cut:], State: state{Class: "known", Word: "Read"}, Releases: releases(c)}
 	if why := c.Unknown(now); why != "" {
 		line.State = state{Class: "unknown", Word: "Unknown", Reason: why}
 	}
