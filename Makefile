@@ -110,9 +110,9 @@ accuracy: ## Findings on real SBOMs equal their truth, case by case (data in TAL
 	@cd e2e && go run ./cmd/advisories accuracy $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
 
 .PHONY: bench
-bench: ## Benchmarks on generated data, and whole processes on real data (beside osv-scanner when OSV_SCANNER names it)
+bench: ## Benchmarks on generated data (some 10 minutes), and whole processes on real data (beside osv-scanner when OSV_SCANNER names it)
 	@go test -run '^$$' -bench . ./internal/policy ./internal/sbom ./internal/scan
-	@$(if $(wildcard $(TALLYMAN_DATA)/cases.tsv),TALLYMAN_DATA=$(abspath $(TALLYMAN_DATA))) go test -run '^$$' -bench 'Ingest|Delta|Replay' -benchtime 3x -timeout 30m ./internal/tally
+	@$(if $(wildcard $(TALLYMAN_DATA)/cases.tsv),TALLYMAN_DATA=$(abspath $(TALLYMAN_DATA))) TALLYMAN_BENCH_LARGE=1 go test -run '^$$' -bench 'Ingest|Delta|Replay' -benchtime 3x -timeout 30m ./internal/tally
 	@CGO_ENABLED=0 go build -trimpath -tags=nopgxregisterdefaulttypes,grpcnotrace -ldflags='-s -w' -o $(BIN)/ ./cmd/tallyman ./cmd/worker
 	@cd e2e && go run ./cmd/advisories bench $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
 
