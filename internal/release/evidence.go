@@ -172,7 +172,8 @@ func (e Examination) Of(kind PaperKind, subject Digest) (Evidence, bool) {
 
 // State returns what is known of a kind for the image as a whole, and why. The
 // index stands for all: its digest fixes those of the platforms. Where it carries
-// no verified paper, every platform has to.
+// no verified paper, every platform has to; but not for a signature: what is pulled
+// is the index, and signed platforms can be put together to one that nobody signed.
 func (e Examination) State(kind PaperKind) (State, string) {
 	var top Evidence
 	var platforms []Evidence
@@ -189,6 +190,10 @@ func (e Examination) State(kind PaperKind) (State, string) {
 		return top.State, top.Reason
 	}
 	worst := Evidence{State: StateVerified, Reason: "verified on every platform"}
+	if kind == PaperSignature {
+		worst = top
+		worst.Reason = top.On + ": " + top.Reason
+	}
 	for _, piece := range platforms {
 		if badness(piece.State) > badness(worst.State) {
 			worst = piece

@@ -43,6 +43,30 @@ func TestTheStateOfAnImageIsThatOfItsIndexOrOfEveryPlatform(t *testing.T) {
 	}
 }
 
+func TestTheSignatureOfAnImageIsThatOfItsIndex(t *testing.T) {
+	t.Parallel()
+	const v, i, a, u = release.StateVerified, release.StateInvalid, release.StateAbsent, release.StateUnknown
+	tests := map[string]struct{ index, platform, want release.State }{
+		"signed":                              {v, a, v},
+		"signed platforms are not enough":     {a, v, a},
+		"nor beside a forged signature":       {i, v, i},
+		"nor beside one that may not be read": {u, v, u},
+		"a forged platform is said":           {a, i, i},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := release.Examination{Digest: "sha256:index", Evidence: []release.Evidence{
+				{Kind: release.PaperSignature, Subject: "sha256:index", On: "index", State: tt.index, Reason: "why"},
+				{Kind: release.PaperSignature, Subject: "sha256:p", On: "linux/amd64", State: tt.platform, Reason: "why"},
+			}}
+			if got, reason := e.State(release.PaperSignature); got != tt.want || reason == "" {
+				t.Errorf("got %s: %q, want %s", got, reason, tt.want)
+			}
+		})
+	}
+}
+
 func TestWhatNobodySignedIsNotDisputed(t *testing.T) {
 	t.Parallel()
 	piece := release.Evidence{State: release.StateInvalid, Papers: []release.Paper{{State: release.StateInvalid, Unsigned: true}}}
