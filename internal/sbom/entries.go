@@ -71,10 +71,10 @@ func (p *parser) emit(at place) error {
 	}
 	where := at.String()
 	if len(e.ref) > 0 {
-		where += " (" + string(e.ref) + ")"
+		where += " (" + text(e.ref) + ")"
 	}
 	pkg := release.Package{
-		PURL: string(e.purl), Name: string(e.name), Version: string(e.version),
+		PURL: text(e.purl), Name: text(e.name), Version: text(e.version),
 		Licences: append([]string(nil), e.licences...), Entry: where,
 	}
 	if err := p.count(pkg); err != nil {
@@ -146,8 +146,8 @@ func (p *parser) externalRef() error {
 	case string(e.kind) != "purl" || len(locator) == 0 || string(locator) == string(e.purl):
 	case len(e.purl) == 0:
 		e.purl = append(e.purl, locator...)
-	case !slices.Contains(e.others, string(locator)):
-		e.others = append(e.others, string(locator))
+	case !slices.Contains(e.others, text(locator)):
+		e.others = append(e.others, text(locator))
 	}
 	return nil
 }

@@ -188,9 +188,15 @@ func (p *parser) intern(s []byte) string {
 	if word, ok := p.words[string(s)]; ok {
 		return word
 	}
-	word := strings.ToValidUTF8(string(s), "\uFFFD")
+	word := text(s)
 	if len(p.words) < maxWords {
 		p.words[word] = word
 	}
 	return word
+}
+
+// text is s as text that can be stored: what is no UTF-8 cannot, nor can a zero byte,
+// which JSON allows. Both become U+FFFD.
+func text(s []byte) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(string(s), "\uFFFD"), "\x00", "\uFFFD")
 }

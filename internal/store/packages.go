@@ -93,15 +93,19 @@ func insertPackages(ctx context.Context, tx *transaction, purls []string, packag
 		p := packages[purl]
 		args = append(args, purl, p.Name, p.Version, p.subject.Family, p.subject.Name, p.gap, at)
 	}
-	inserted, err := collect(ctx, tx, func(rows *sql.Rows) (p identified, err error) {
+	inserted, err := collect(ctx, tx, func(rows *sql.Rows) (p identified, _ error) {
 		var key int64
 		var purl string
-		err = rows.Scan(&key, &purl)
-		if err == nil {
-			p = *packages[purl]
-			p.key = key
+		if err := rows.Scan(&key, &purl); err != nil {
+			return p, err
 		}
-		return p, err
+		asked, ok := packages[purl]
+		if !ok {
+			return p, fmt.Errorf("found %q, which is none of those to be stored", purl)
+		}
+		p = *asked
+		p.key = key
+		return p, nil
 	}, `INSERT INTO package (purl, name, version, family, subject, gap, first_seen) VALUES `+tuples(len(purls), 7)+
 		` ON CONFLICT (purl) DO NOTHING RETURNING id, purl`, args...)
 	if err != nil {

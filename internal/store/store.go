@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -200,19 +202,37 @@ func withoutNames(query string) string {
 	}
 }
 
+// storable replaces what PostgreSQL refuses in text, on both engines alike: foreign text
+// may have zero bytes, or be no UTF-8, and must not keep what it came with from being
+// written down.
+func storable(args []any) []any {
+	copied := false
+	for i, arg := range args {
+		text, ok := arg.(string)
+		if !ok || utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 {
+			continue
+		}
+		if !copied {
+			args, copied = slices.Clone(args), true
+		}
+		args[i] = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	}
+	return args
+}
+
 // ExecContext is that of [sql.Tx].
 func (t *transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return t.Tx.ExecContext(ctx, t.text(query), args...)
+	return t.Tx.ExecContext(ctx, t.text(query), storable(args)...)
 }
 
 // QueryContext is that of [sql.Tx].
 func (t *transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.Tx.QueryContext(ctx, t.text(query), args...)
+	return t.Tx.QueryContext(ctx, t.text(query), storable(args)...)
 }
 
 // QueryRowContext is that of [sql.Tx].
 func (t *transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.Tx.QueryRowContext(ctx, t.text(query), args...)
+	return t.Tx.QueryRowContext(ctx, t.text(query), storable(args)...)
 }
 
 func within(ctx context.Context, db *sql.DB, opts *sql.TxOptions, f func(tx *sql.Tx) error) error {

@@ -268,6 +268,40 @@ func TestAnSBOMThatCannotBeReadLeavesEverythingUnknown(t *testing.T) {
 	}
 }
 
+// PostgreSQL refuses text that is no UTF-8, and a zero byte in any.
+func TestHostileTextInAnSBOMStopsNothing(t *testing.T) {
+	t.Parallel()
+	const component = `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"type":"library","name":"NAME","version":"VERSION","purl":"pkg:golang/example.com/a@v1.5.0","licenses":[{"license":{"name":"NAME"}}]},
+		{"type":"library","name":"NAME","purl":"pkg:golang/example.com/NAME@v1.0.0"}]}`
+	for name, text := range map[string]string{
+		"invalid UTF-8":    "a\xffb",
+		"a zero byte":      `a\u0000b`,
+		"a lone surrogate": `a\ud800b`,
+		"markup":           `<script>alert(1)</script>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, url string) {
+				b := tallytest.New(t, url, tallytest.Options{Connections: 4})
+				index, platforms := b.Release(t, 1, "v1.0.0")
+				b.Key.Sign(t, b.Repository, index)
+				predicate := strings.NewReplacer("NAME", text, "VERSION", text).Replace(component)
+				for _, p := range platforms {
+					b.Key.Attest(t, b.Repository, p, evidencetest.Attestation{Type: evidencetest.CycloneDX, Predicate: []byte(predicate)})
+				}
+				b.Publish(t, "Go", storetest.Advisory("GO-1", "example.com/a", "2.0.0", b.Now(), criticalVector))
+				b.Look(t)
+				for _, err := range again(t, b) {
+					t.Error(err)
+				}
+				if c := one(t, b); c.Last == nil || c.Last.Result == release.ResultPass {
+					t.Errorf("got %+v, want a verdict that does not pass", c.Last)
+				}
+			})
+		})
+	}
+}
+
 func TestWhatIsNotConfiguredIsNotIngested(t *testing.T) {
 	t.Parallel()
 	b := tallytest.New(t, storetest.SQLite(t), tallytest.Options{})
