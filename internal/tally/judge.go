@@ -2,7 +2,6 @@ package tally
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -105,8 +104,8 @@ func tellsNothing(v *ledger.Verdict) bool {
 	if v == nil {
 		return true
 	}
-	var c counts
-	return json.Unmarshal([]byte(v.Counts), &c) != nil || !c.Known
+	c, err := ledger.ParseCounts(v.Counts)
+	return err != nil || !c.Known
 }
 
 // judgeAtRelease judges an image by the advisories of the day on which it became a
