@@ -12,6 +12,10 @@ import (
 // store.
 var ErrNotFound = errors.New("not found")
 
+// ErrNotWatched says that a repository is no longer looked at: nobody would do what is
+// asked for.
+var ErrNotWatched = errors.New("not watched: no worker looks at this repository")
+
 // ErrCursor says that a cursor is not one that a list of this kind gave out.
 var ErrCursor = errors.New("cursor: expected one that this list gave, found another text")
 
@@ -212,10 +216,11 @@ func (f *Finding) Suppressed() bool { return f.Statement != nil && f.Statement.S
 type Severity struct {
 	// Level is critical, high, medium, low, none or unscored.
 	Level string
-	// Score is the CVSS base score, 0 when there is none; Vector what it was computed
-	// from.
-	Score  float64
-	Vector string
+	// Score is the CVSS base score, 0 also when there is none. By is the notation of the
+	// score, such as CVSS_V3, or "rated" where a database gave a word; empty when nobody
+	// rated it.
+	Score float64
+	By    string
 	// Through is the alias whose severity it is. Empty when it is the finding's own.
 	Through string
 }

@@ -75,6 +75,7 @@ func (t *Tally) judge(ctx context.Context, wave int64, cases []ledger.Case, know
 			return err
 		}
 		j.Now, j.Counts = verdict, countsOf(&facts)
+		j.Statements = known.vex.applied(c)
 		if tellsNothing(c.AtRelease) {
 			if err := t.judgeAtRelease(ctx, &j, known); err != nil {
 				return err
