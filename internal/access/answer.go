@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
 )
 
 // answer refuses a request as the kind of its route has it.
@@ -111,4 +110,3 @@ func (a *answer) failed(err error) {
 	a.challenge(`, error="invalid_token"`)
 	a.refuse(http.StatusUnauthorized, "Not a token that holds", "It is unknown, has expired or was revoked.")
 }
-
