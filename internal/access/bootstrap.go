@@ -43,11 +43,11 @@ func (g *Guard) Bootstrap(ctx context.Context, given string) error {
 		return nil
 	}
 	t := grant.Token{
-		ID: id, Hash: hashOf(secret), Name: bootstrapName, Role: Operator, Scopes: grant.Scopes(), MadeBy: string(viaSystem),
+		ID: id, Hash: hashOf(secret), Name: bootstrapName, Role: Operator, Scopes: grant.Scopes(), MadeBy: string(ViaSystem),
 		Made: now, Expires: now.Add(bootstrapLife),
 	}
 	e := grant.Entry{
-		At: now, Actor: string(viaSystem), Via: string(viaSystem), Action: grant.ActionBootstrap, Subject: id,
+		At: now, Actor: string(ViaSystem), Via: string(ViaSystem), Action: grant.ActionBootstrap, Subject: id,
 		Detail: "operator until " + t.Expires.Format(time.RFC3339),
 	}
 	made, err := g.cfg.Store.MakeFirstToken(ctx, t, e)

@@ -25,7 +25,7 @@ const (
 	ViaAnonymous Via = "anonymous"
 	ViaToken     Via = "token"
 	ViaSession   Via = "session"
-	viaSystem    Via = "system" // this program itself
+	ViaSystem    Via = "system" // this program itself, or who runs it
 )
 
 // Principal is who makes a request.
