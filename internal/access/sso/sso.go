@@ -98,6 +98,9 @@ func (i *Issuer) Finish(ctx context.Context, redirect, code string, a access.Att
 	if err != nil {
 		return access.Person{}, &access.RefusedError{Why: "The ID token of the identity provider does not hold: " + err.Error()}
 	}
+	if id.Subject == "" { // whoever has none would be everybody else who has none
+		return access.Person{}, errors.New("read the ID token: the issuer says no subject")
+	}
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1 {
 		return access.Person{}, &access.RefusedError{Why: "The ID token of the identity provider belongs to another attempt."}
 	}
