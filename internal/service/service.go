@@ -21,6 +21,8 @@ type Config struct {
 	Name string
 	// Listen is the host:port of the HTTP server.
 	Listen string
+	// TLS are the files of its certificate; the zero value serves without TLS.
+	TLS TLS
 
 	// Limits of the HTTP server, as net/http names them.
 	ReadHeaderTimeout time.Duration
@@ -87,12 +89,23 @@ func Run(ctx context.Context, c Config, start Start) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
+	secure, err := tlsConfig(c)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	// The application outlives the signal: it ends when its parts are stopped.
 	running, end := context.WithCancel(c.Log.WithContext(context.WithoutCancel(ctx)))
 	defer end()
 	web := s.httpServer(running)
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(listener) }()
+	web.TLSConfig = secure
+	go func() {
+		if secure != nil {
+			served <- web.ServeTLS(listener, "", "")
+			return
+		}
+		served <- web.Serve(listener)
+	}()
 
 	err = s.boot(ctx, running, end, start)
 	if err == nil {

@@ -166,7 +166,8 @@ func (d *demo) show(ctx context.Context, once bool) error {
 		return err
 	}
 	d.say("")
-	d.say("console     http://%s/", console)
+	d.say("console     http://%s/", console.Address)
+	d.say("sign in     %s", console.Token)
 	d.say("registry    %s", d.registry)
 	d.say("public key  %s", d.publicKey)
 	d.say("verify      cosign verify --key %s --insecure-ignore-tlog=true %s:%s", d.publicKey, d.images()[0], d.versions[len(d.versions)-1])
