@@ -1,0 +1,126 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/api/wire"
+)
+
+// Config holds what an [API] works with.
+type Config struct {
+	Store Store
+	// Caller names who makes a request, for what they ask for or hand in.
+	Caller func(context.Context) string
+	// ConsoleURL is where web is seen from outside; empty to believe the Host of requests.
+	ConsoleURL string
+	// ReleasePage and AdvisoryPage are the paths of the console's pages, which feeds lead
+	// to; nil for those of the API.
+	ReleasePage  func(account.Ref) string
+	AdvisoryPage func(id string) string
+	// Version is that of the program, for the OpenAPI document.
+	Version string
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// API answers programs. It is safe for concurrent use.
+type API struct {
+	cfg        Config
+	schemas    huma.Registry
+	operations []*operation
+	// document is the OpenAPI document, JSON.
+	document []byte
+}
+
+// New declares the operations and makes the OpenAPI document.
+func New(cfg Config) (*API, error) {
+	if cfg.Store == nil || cfg.Caller == nil {
+		return nil, errors.New("api: no store, or nobody who names callers")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.ReleasePage == nil {
+		cfg.ReleasePage = wire.ReleasePath
+	}
+	if cfg.AdvisoryPage == nil {
+		cfg.AdvisoryPage = wire.AdvisoryPath
+	}
+	a := &API{cfg: cfg, schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)}
+	document := newDocument(cfg.Version, a.schemas)
+	a.operations = a.declare()
+	for _, o := range a.operations {
+		o.params = paramsOf(o.input, a.schemas)
+		o.document(document)
+	}
+	refine(a.schemas)
+	var err error
+	if a.document, err = json.Marshal(document); err != nil {
+		return nil, fmt.Errorf("api: make the OpenAPI document: %w", err)
+	}
+	return a, nil
+}
+
+// Routes are all routes of the API, for who installs them behind the check of roles.
+func (a *API) Routes() []Route {
+	routes := make([]Route, 0, len(a.operations)+1)
+	for _, o := range a.operations {
+		routes = append(routes, Route{o.method, o.path, o.role(), o.scope, a.handler(o)})
+	}
+	return routes
+}
+
+// Missing answers requests under [wire.Base] that no route is for, with a problem. It is
+// for the pattern "/api/".
+func (a *API) Missing() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		allowed := a.allowed(r.URL.EscapedPath())
+		if len(allowed) == 0 {
+			writeProblem(w, r, notFound("operation", "path", r.URL.Path))
+			return
+		}
+		w.Header()["Allow"] = allowed
+		m := mistake{"method", "one of " + fmt.Sprint(allowed), quoted(r.Method)}
+		writeProblem(w, r, newProblem(http.StatusMethodNotAllowed, kindMethod, "Method not allowed", m.Where+": expected "+m.Expected+", found "+m.Found, m))
+	})
+}
+
+// OpenAPI is the document, JSON.
+func (a *API) OpenAPI() []byte { return a.document }
+
+func (a *API) openAPI(context.Context, *nothing) (answer, error) {
+	return answer{raw: a.document, media: "application/openapi+json"}, nil
+}
+
+// allowed are the methods that a path has.
+func (a *API) allowed(path string) []string {
+	var methods []string
+	for _, o := range a.operations {
+		if !fits(o.path, path) {
+			continue
+		}
+		methods = append(methods, o.method)
+		if o.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	return methods
+}
+
+// fits reports whether an escaped path is one of a pattern.
+func fits(pattern, path string) bool {
+	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	return slices.EqualFunc(want, got, func(w, g string) bool {
+		return w == g || (strings.HasPrefix(w, "{") && g != "")
+	})
+}
