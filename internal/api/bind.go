@@ -22,7 +22,7 @@ type param struct {
 func paramsOf(input reflect.Type, schemas huma.Registry) []param {
 	var params []param
 	for _, field := range reflect.VisibleFields(input) {
-		if field.Anonymous {
+		if field.Anonymous || !field.IsExported() {
 			continue
 		}
 		p := param{field: field.Index, described: &huma.Param{Description: field.Tag.Get("doc")}}
@@ -124,14 +124,14 @@ func (a *API) set(field reflect.Value, p *huma.Param, where, value string) *mist
 	}
 	var found huma.ValidateResult
 	huma.Validate(a.schemas, p.Schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, checked, &found)
-	for _, err := range found.Errors {
-		detail, ok := err.(huma.ErrorDetailer) //nolint:errorlint // huma puts these into the list, unwrapped
-		if !ok {
-			return &mistake{where, "another value", quoted(value)}
-		}
-		return &mistake{where, strings.TrimPrefix(detail.ErrorDetail().Message, "expected "), quoted(value)}
+	if len(found.Errors) == 0 {
+		return nil
 	}
-	return nil
+	expected := "another value"
+	if detail, ok := found.Errors[0].(huma.ErrorDetailer); ok {
+		expected = strings.TrimPrefix(detail.ErrorDetail().Message, "expected ")
+	}
+	return &mistake{where, expected, quoted(value)}
 }
 
 func short(text string) string {

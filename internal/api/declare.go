@@ -48,7 +48,7 @@ func (a *API) ofComponents() []operation {
 		},
 		{
 			id: "list-component-kpis", path: componentPath + "/kpis", tag: "components",
-			summary: "Build duration, critical findings and size of each release of a component",
+			summary:  "Build duration, critical findings and size of each release of a component",
 			endpoint: to(a.kpis), gives: shape[wire.List[wire.KPI]](), errors: missing, paged: true,
 		},
 		{
@@ -123,10 +123,10 @@ func (a *API) ofDocuments() []operation {
 		},
 		{
 			id: "upload-sbom", method: http.MethodPost, path: releasePath + "/sbom", tag: "documents", scope: ScopeUpload, status: http.StatusCreated,
-			summary: "Hand in the SBOM of an image whose registry cannot hold it",
+			summary:     "Hand in the SBOM of an image whose registry cannot hold it",
 			description: "It is marked as uploaded, and by whom, and counts as not verified. It has to be SPDX 2.x or CycloneDX 1.x as JSON.",
 			endpoint:    to(a.upload), gives: shape[wire.Receipt](),
-			accepts:     []string{"application/spdx+json", "application/vnd.cyclonedx+json", "application/json"},
+			accepts: []string{"application/spdx+json", "application/vnd.cyclonedx+json", "application/json"},
 			errors: []int{
 				http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
 			},

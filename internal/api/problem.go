@@ -16,13 +16,13 @@ const problemType = "application/problem+json"
 
 // problem is an answer that says what is wrong (RFC 9457, section 3).
 type problem struct {
-	Type     string    `json:"type" doc:"What kind of problem it is, a URI that does not change." example:"urn:tallyman:problem:not-found"`
+	Type     string    `json:"type" required:"false" doc:"What kind of problem it is, a URI that does not change." example:"urn:tallyman:problem:not-found"`
 	Title    string    `json:"title" doc:"The kind, for people."`
 	Status   int       `json:"status"`
 	Detail   string    `json:"detail" doc:"What, where, what was expected and what was found."`
-	Instance string    `json:"instance" doc:"The id of the request; the log of the service has it too."`
-	Errors   []mistake `json:"errors" doc:"Each mistake of the request."`
-	Choices  []choice  `json:"choices" doc:"What there is to choose from, where a choice is missing or wrong."`
+	Instance string    `json:"instance" required:"false" doc:"The id of the request; the log of the service has it too."`
+	Errors   []mistake `json:"errors" required:"false" doc:"Each mistake of the request."`
+	Choices  []choice  `json:"choices" required:"false" doc:"What there is to choose from, where a choice is missing or wrong."`
 
 	// retryAfter is in seconds, 0 for never.
 	retryAfter int

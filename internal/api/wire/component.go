@@ -32,6 +32,7 @@ type Look struct {
 
 // ComponentOf converts a component, as it is known at the time.
 func ComponentOf(c *account.Component, now time.Time) Component {
+	count := c.Releases
 	converted := Component{
 		ID: c.Repository, Href: ComponentPath(c.Repository), Repository: c.Repository, Watched: c.Watched,
 		LastComplete: moment(c.LastComplete), UnknownBecause: c.Unknown(now), Trend: each(c.Trend, KPIOf),
@@ -43,7 +44,7 @@ func ComponentOf(c *account.Component, now time.Time) Component {
 		converted.LastLook = &Look{moment(l.At), string(l.Outcome), string(l.Cause), l.Reason}
 	}
 	if !c.LastComplete.IsZero() {
-		converted.Releases = &c.Component.Releases
+		converted.Releases = &count
 	}
 	if c.Latest != nil {
 		latest := ReleaseOf(c.Latest)
