@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 )
@@ -19,8 +21,6 @@ import (
 // Config holds what an [API] works with.
 type Config struct {
 	Store Store
-	// Caller names who makes a request, for what they ask for or hand in.
-	Caller func(context.Context) string
 	// ConsoleURL is where web is seen from outside; empty to believe the Host of requests.
 	ConsoleURL string
 	// ReleasePage and AdvisoryPage are the paths of the console's pages, which feeds lead
@@ -44,8 +44,8 @@ type API struct {
 
 // New declares the operations and makes the OpenAPI document.
 func New(cfg Config) (*API, error) {
-	if cfg.Store == nil || cfg.Caller == nil {
-		return nil, errors.New("api: no store, or nobody who names callers")
+	if cfg.Store == nil {
+		return nil, errors.New("api: no store")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -71,13 +71,21 @@ func New(cfg Config) (*API, error) {
 	return a, nil
 }
 
-// Routes are all routes of the API, for who installs them behind the check of roles.
-func (a *API) Routes() []Route {
-	routes := make([]Route, 0, len(a.operations)+1)
+// Routes are all routes of the API, for the guard to stand before.
+func (a *API) Routes() []access.Route {
+	routes := make([]access.Route, 0, len(a.operations))
 	for _, o := range a.operations {
-		routes = append(routes, Route{o.method, o.path, o.role(), o.scope, a.handler(o)})
+		routes = append(routes, access.Route{
+			Method: o.method, Pattern: o.path, Role: o.role(), Scope: o.scope, Kind: access.API, Handler: a.handler(o),
+		})
 	}
 	return routes
+}
+
+// caller names who makes a request, for what they ask for or hand in.
+func caller(ctx context.Context) string {
+	p := access.Of(ctx)
+	return cmp.Or(p.Name, p.ID)
 }
 
 // Missing answers requests under [wire.Base] that no route is for, with a problem. It is

@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -17,7 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
 
+	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/api"
+	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
 
@@ -36,7 +37,7 @@ type server struct {
 func serve(t testing.TB, store api.Store) *server {
 	t.Helper()
 	a, err := api.New(api.Config{
-		Store: store, Caller: func(context.Context) string { return "token ci" }, Version: "v0.0.0-test", Now: noonOfTests,
+		Store: store, Version: "v0.0.0-test", Now: noonOfTests,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +50,8 @@ func serve(t testing.TB, store api.Store) *server {
 	s := &server{api: a, log: new(bytes.Buffer)}
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "req-1")
-		mux.ServeHTTP(w, r.WithContext(zerolog.New(s.log).WithContext(r.Context())))
+		ctx := access.With(r.Context(), access.Principal{Name: "token ci"})
+		mux.ServeHTTP(w, r.WithContext(zerolog.New(s.log).WithContext(ctx)))
 	})
 	return s
 }
@@ -224,14 +226,14 @@ func TestEveryOperationHasATest(t *testing.T) {
 func TestRolesAndScopes(t *testing.T) {
 	t.Parallel()
 	for _, r := range serve(t, &memory{}).api.Routes() {
-		want, scope := api.Viewer, ""
+		want, scope := access.Viewer, grant.Scope("")
 		if r.Method == http.MethodPost {
-			want, scope = api.Operator, api.ScopeRescan
+			want, scope = access.Operator, grant.Rescan
 			if strings.HasSuffix(r.Pattern, "/sbom") {
-				scope = api.ScopeUpload
+				scope = grant.Upload
 			}
 		}
-		if r.Role != want || r.Scope != scope {
+		if r.Role != want || r.Scope != scope || r.Kind != access.API {
 			t.Errorf("%s %s: got role %s and scope %q, want %s and %q", r.Method, r.Pattern, r.Role, r.Scope, want, scope)
 		}
 	}

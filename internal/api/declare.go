@@ -6,6 +6,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/badge"
+	"github.com/tallyman-io/tallyman/internal/grant"
 )
 
 // Paths that several operations begin with.
@@ -122,9 +123,9 @@ func (a *API) ofDocuments() []operation {
 			endpoint:    to(a.sbom), media: []string{"application/spdx+json", "application/vnd.cyclonedx+json", "application/octet-stream"}, errors: chosen,
 		},
 		{
-			id: "upload-sbom", method: http.MethodPost, path: releasePath + "/sbom", tag: "documents", scope: ScopeUpload, status: http.StatusCreated,
+			id: "upload-sbom", method: http.MethodPost, path: releasePath + "/sbom", tag: "documents", scope: grant.Upload, status: http.StatusAccepted,
 			summary:     "Hand in the SBOM of an image whose registry cannot hold it",
-			description: "It is marked as uploaded, and by whom, and counts as not verified. It has to be SPDX 2.x or CycloneDX 1.x as JSON.",
+			description: "It has to be SPDX 2.x or CycloneDX 1.x as JSON. It is marked as uploaded, and by whom, and is not verified. The worker takes it in; watch says where to see that it did.",
 			endpoint:    to(a.upload), gives: shape[wire.Receipt](),
 			accepts: []string{"application/spdx+json", "application/vnd.cyclonedx+json", "application/json"},
 			errors: []int{
@@ -178,6 +179,7 @@ func (a *API) ofAdvisories() []operation {
 
 func (a *API) ofWork() []operation {
 	missing := []int{http.StatusNotFound}
+	asked := []int{http.StatusNotFound, http.StatusConflict}
 	return []operation{
 		{
 			id: "list-activity", path: wire.Base + "/activity", tag: "activity", summary: "What came in and what it did, newest first",
@@ -196,12 +198,12 @@ func (a *API) ofWork() []operation {
 			endpoint: to(a.queue), gives: shape[wire.Queue](),
 		},
 		{
-			id: "rescan-component", method: http.MethodPost, path: componentPath + "/rescan", tag: "activity", scope: ScopeRescan, status: http.StatusAccepted,
-			summary: "Ask for a look at a repository now", endpoint: to(a.rescanComponent), gives: shape[wire.Accepted](), errors: missing,
+			id: "rescan-component", method: http.MethodPost, path: componentPath + "/rescan", tag: "activity", scope: grant.Rescan, status: http.StatusAccepted,
+			summary: "Ask for a look at a repository now", endpoint: to(a.rescanComponent), gives: shape[wire.Accepted](), errors: asked,
 		},
 		{
-			id: "rescan-release", method: http.MethodPost, path: releasePath + "/rescan", tag: "activity", scope: ScopeRescan, status: http.StatusAccepted,
-			summary: "Ask for a look at the papers of a release now", endpoint: to(a.rescanRelease), gives: shape[wire.Accepted](), errors: missing,
+			id: "rescan-release", method: http.MethodPost, path: releasePath + "/rescan", tag: "activity", scope: grant.Rescan, status: http.StatusAccepted,
+			summary: "Ask for a look at the papers of a release now", endpoint: to(a.rescanRelease), gives: shape[wire.Accepted](), errors: asked,
 		},
 	}
 }

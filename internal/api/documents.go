@@ -163,19 +163,19 @@ func (a *API) upload(ctx context.Context, in *handingIn) (answer, error) {
 	if p != nil {
 		return answer{}, p
 	}
-	by := a.cfg.Caller(ctx)
+	by := caller(ctx)
 	if err := a.cfg.Store.HandIn(ctx, account.Upload{
 		Repository: r.Image.Repository, Digest: r.Image.Digest, Subject: subject, Content: in.content, By: by,
 	}); err != nil {
-		return answer{}, err
+		return answer{}, orNotWatched(err, r.Image.Repository)
 	}
-	digest := digestOf(in.content)
+	digest, watch := digestOf(in.content), wire.ReleasePath(in.ref())
 	return answer{
 		body: wire.Receipt{
 			Digest: string(digest), Href: wire.DocumentPath(digest), Subject: string(subject), Format: string(read.Format), Version: read.Version,
-			Packages: read.Packages, Unidentified: read.Unidentified, By: by,
+			Packages: read.Packages, Unidentified: read.Unidentified, By: by, AskedAt: a.cfg.Now().UTC(), Watch: watch, Until: "examined_at",
 		},
-		location: wire.DocumentPath(digest),
+		location: watch,
 	}, nil
 }
 

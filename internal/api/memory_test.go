@@ -175,7 +175,7 @@ func findings() []account.Finding {
 	return []account.Finding{
 		{
 			ID: "GO-2026-0001", IDs: []string{"GO-2026-0001", "GHSA-aaaa"}, Aliases: []string{"CVE-2026-1"}, Summary: "=cmd|' /C calc'!A0 <script>alert(1)</script>",
-			Severity: account.Severity{Level: "critical", Score: 9.8, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", Through: "CVE-2026-1"},
+			Severity: account.Severity{Level: "critical", Score: 9.8, By: "CVSS_V3", Through: "CVE-2026-1"},
 			PURL:     "pkg:golang/example.com/a@v1.0.0", Package: "example.com/a", PackageVersion: "v1.0.0", Ecosystem: "Go", Fixed: []string{"1.0.1"},
 			Why: "GO-2026-0001: v1.0.0 is before 1.0.1", Published: noon(8), Known: noon(9), Occurrence: account.Since,
 		},

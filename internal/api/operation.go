@@ -7,41 +7,18 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/grant"
 )
-
-// Role is who may call an operation.
-type Role string
-
-const (
-	// Viewer may read.
-	Viewer Role = "viewer"
-	// Operator may change.
-	Operator Role = "operator"
-)
-
-// Scopes that a token needs beside the role.
-const (
-	ScopeRescan = "rescan"
-	ScopeUpload = "upload"
-)
-
-// Route is a route of the API, and who may call it.
-type Route struct {
-	// Method is GET, which serves HEAD too, or POST; Pattern a path of [http.ServeMux].
-	Method, Pattern string
-	Role            Role
-	// Scope is what a token has to be for; empty for reads.
-	Scope   string
-	Handler http.Handler
-}
 
 // operation is one thing that the API does.
 type operation struct {
 	id, method, path     string
 	tag                  string
 	summary, description string
-	// scope makes it an operation that changes something.
-	scope string
+	// scope makes it an operation that changes something, and needs an operator.
+	scope grant.Scope
 	endpoint
 	// accepts are the media types of what is sent, none when nothing is; its input is a
 	// [receiver] then.
@@ -61,11 +38,11 @@ type operation struct {
 	params []param
 }
 
-func (o *operation) role() Role {
+func (o *operation) role() access.Role {
 	if o.scope != "" {
-		return Operator
+		return access.Operator
 	}
-	return Viewer
+	return access.Viewer
 }
 
 // endpoint is a handler with the type of its parameters.
@@ -125,13 +102,13 @@ func (o *operation) document(doc *huma.OpenAPI) {
 	described := &huma.Operation{
 		Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Description: o.description, Tags: []string{o.tag},
 		RequestBody: o.body(), Responses: make(map[string]*huma.Response),
-		Extensions: map[string]any{"x-role": string(o.role())},
+		Extensions: map[string]any{"x-role": o.role().String()},
 	}
 	for i := range o.params {
 		described.Parameters = append(described.Parameters, o.params[i].described)
 	}
 	if o.scope != "" {
-		described.Extensions["x-scope"] = o.scope
+		described.Extensions["x-scope"] = string(o.scope)
 	}
 	if o.description == "" {
 		described.Description = o.summary + "."
@@ -191,7 +168,7 @@ func (o *operation) problems() []int {
 func problemNames() map[int]string {
 	return map[int]string{
 		http.StatusBadRequest: "InvalidRequest", http.StatusUnauthorized: "Unauthorized", http.StatusForbidden: "Forbidden",
-		http.StatusNotFound: "NotFound", http.StatusConflict: "ChoiceNeeded", http.StatusRequestEntityTooLarge: "TooLarge",
+		http.StatusNotFound: "NotFound", http.StatusConflict: "Conflict", http.StatusRequestEntityTooLarge: "TooLarge",
 		http.StatusUnsupportedMediaType: "UnsupportedMediaType", http.StatusUnprocessableEntity: "InvalidDocument",
 		http.StatusTooManyRequests: "TooManyRequests", http.StatusServiceUnavailable: "Unavailable",
 	}

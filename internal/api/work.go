@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strconv"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -69,12 +70,21 @@ func (a *API) rescanRelease(ctx context.Context, in *ofRelease) (answer, error) 
 	})
 }
 
+// orNotWatched turns the store's refusal to queue what no worker would do into a problem.
+func orNotWatched(err error, repository string) error {
+	if !errors.Is(err, account.ErrNotWatched) {
+		return err
+	}
+	m := mistake{"path.repository", "a repository that is looked at", quoted(repository) + ", which is no longer"}
+	return newProblem(http.StatusConflict, kindNotWatched, "Not watched", m.Where+": expected "+m.Expected+", found "+m.Found, m)
+}
+
 // ask asks the worker, and says where to watch what comes of it.
 func (a *API) ask(ctx context.Context, request account.Request, told wire.Accepted) (answer, error) {
 	told.AskedAt = a.cfg.Now().UTC()
-	request.By = a.cfg.Caller(ctx)
+	request.By = caller(ctx)
 	if err := a.cfg.Store.Ask(ctx, request); err != nil {
-		return answer{}, err
+		return answer{}, orNotWatched(err, request.Repository)
 	}
 	told.Step, told.Repository, told.Digest = string(request.Step), request.Repository, string(request.Digest)
 	return answer{body: told, location: told.Watch}, nil

@@ -129,11 +129,15 @@ type Accepted struct {
 // Receipt says what was taken in.
 type Receipt struct {
 	Digest       string `json:"digest" doc:"Of the document that was handed in."`
-	Href         string `json:"href"`
+	Href         string `json:"href" doc:"Where it will be once it is taken in."`
 	Subject      string `json:"subject" doc:"The manifest that it is about."`
 	Format       string `json:"format" enum:"SPDX,CycloneDX"`
 	Version      string `json:"format_version"`
 	Packages     int    `json:"packages"`
 	Unidentified int    `json:"unidentified"`
 	By           string `json:"uploaded_by"`
+
+	AskedAt time.Time `json:"asked_at"`
+	Watch   string    `json:"watch" doc:"Where to watch. It is taken in when the time named by until is later than asked_at."`
+	Until   string    `json:"until" enum:"examined_at"`
 }

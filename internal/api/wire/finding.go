@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -35,7 +36,7 @@ type Finding struct {
 type Severity struct {
 	Level   string   `json:"level" enum:"critical,high,medium,low,none,unscored"`
 	Score   *float64 `json:"score" doc:"The CVSS base score; null when there is none."`
-	Vector  string   `json:"vector"`
+	By      string   `json:"by" doc:"The notation of the score, as CVSS_V3, or rated where a database gave a word. Empty when nobody rated it."`
 	Through string   `json:"through" doc:"The alias whose severity it is. Empty when it is its own."`
 }
 
@@ -70,11 +71,12 @@ func FindingOf(f *account.Finding) Finding {
 
 // SeverityOf converts a severity.
 func SeverityOf(s *account.Severity) Severity {
-	converted := Severity{Level: s.Level, Vector: s.Vector, Through: s.Through}
+	converted := Severity{Level: s.Level, By: s.By, Through: s.Through}
 	if converted.Level == "" {
 		converted.Level = "unscored"
 	}
-	if s.Score > 0 {
+	// 0 is a score of its own where a notation says so.
+	if s.Score > 0 || strings.HasPrefix(s.By, "CVSS") {
 		converted.Score = &s.Score
 	}
 	return converted
