@@ -125,6 +125,14 @@ func (c *call) build(choices []byte, hostile string, body []byte) *http.Request 
 	return r
 }
 
+// hostileTexts are what a fuzzer begins with.
+func hostileTexts() []string {
+	return []string{
+		"../../etc/passwd", "%2e%2e%2f", "a\r\nSet-Cookie: x=1", "'; DROP TABLE release;--", "\x00", "\xff\xfe", strings.Repeat("9", 400), "-1", "1e9", "NaN", "{{7*7}}",
+		"${jndi:ldap://x}", "<script>alert(1)</script>", "*", `"`, "bytes=0-0", "limit=1&limit=2", "%zz;", "sha256:" + strings.Repeat("0", 64), "\u202e", "pkg:golang/a@<1 || >2", "~~", "ghcr.io/a:b@c:d",
+	}
+}
+
 // FuzzNoRequestMakesTheServerFail makes requests from the OpenAPI document: whatever is in
 // them, the answer is no 5xx, an error is a problem, and nothing that was sent gets into a
 // header of its own.
@@ -133,10 +141,7 @@ func FuzzNoRequestMakesTheServerFail(f *testing.F) {
 	all := calls(f, s.api.OpenAPI())
 	for i := range all {
 		f.Add(uint8(i), []byte{0, 4, 8, 12}, "", spdx)
-		for _, hostile := range []string{
-			"../../etc/passwd", "%2e%2e%2f", "a\r\nSet-Cookie: x=1", "'; DROP TABLE release;--", "\x00", "\xff\xfe", strings.Repeat("9", 400), "-1", "1e9", "NaN", "{{7*7}}",
-			"${jndi:ldap://x}", "<script>alert(1)</script>", "*", `"`, "bytes=0-0", "limit=1&limit=2", "%zz;", "sha256:" + strings.Repeat("0", 64), "\u202e", "pkg:golang/a@<1 || >2", "~~", "ghcr.io/a:b@c:d",
-		} {
+		for _, hostile := range hostileTexts() {
 			f.Add(uint8(i), []byte{3, 3, 3, 3, 3, 3, 3, 3}, hostile, []byte(hostile))
 			f.Add(uint8(i), []byte{0, 0, 2, 3, 3, 3, 0, 1}, hostile, []byte(`{"spdxVersion":"SPDX-2.3","packages":[`+hostile))
 		}
