@@ -125,7 +125,7 @@ func (a *API) ofDocuments() []operation {
 		{
 			id: "upload-sbom", method: http.MethodPost, path: releasePath + "/sbom", tag: "documents", scope: grant.Upload, status: http.StatusAccepted,
 			summary:     "Hand in the SBOM of an image whose registry cannot hold it",
-			description: "It has to be SPDX 2.x or CycloneDX 1.x as JSON. It is marked as uploaded, and by whom, and is not verified. The worker takes it in; watch says where to see that it did.",
+			description: "It has to be SPDX 2.x or CycloneDX 1.x as JSON. It is marked as uploaded, and by whom, and is not verified. An image that has a verified one keeps that. The worker takes it in; watch says where to see that it did.",
 			endpoint:    to(a.upload), gives: shape[wire.Receipt](),
 			accepts: []string{"application/spdx+json", "application/vnd.cyclonedx+json", "application/json"},
 			errors: []int{

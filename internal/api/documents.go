@@ -57,7 +57,7 @@ func (a *API) choose(ctx context.Context, in *ofRelease, kind release.PaperKind,
 		if d.Kind != kind {
 			continue
 		}
-		choices = append(choices, choice{d.On, strings.ToLower(d.Format), string(d.Digest), wire.MediaType(d), d.Verified, d.Signer})
+		choices = append(choices, choiceOf(d))
 		if wanted(d) {
 			found = d
 			distinct[d.Digest] = true
@@ -163,6 +163,9 @@ func (a *API) upload(ctx context.Context, in *handingIn) (answer, error) {
 	if p != nil {
 		return answer{}, p
 	}
+	if p := attested(&r, subject); p != nil {
+		return answer{}, p
+	}
 	by := caller(ctx)
 	if err := a.cfg.Store.HandIn(ctx, account.Upload{
 		Repository: r.Image.Repository, Digest: r.Image.Digest, Subject: subject, Content: in.content, By: by,
@@ -177,6 +180,26 @@ func (a *API) upload(ctx context.Context, in *handingIn) (answer, error) {
 		},
 		location: watch,
 	}, nil
+}
+
+// attested refuses an SBOM for a manifest that has a verified one: the verified one
+// counts, and what was handed in would be kept and never be read.
+func attested(r *account.Release, subject release.Digest) *problem {
+	for i := range r.Documents {
+		d := &r.Documents[i]
+		if d.Kind != release.PaperSBOM || d.Subject != subject || !d.Verified {
+			continue
+		}
+		m := mistake{"path.name", "an image without a verified SBOM", "one by " + d.Signer}
+		p := newProblem(http.StatusConflict, kindAttested, "There is a verified SBOM", m.Where+": expected "+m.Expected+", found "+m.Found, m)
+		p.Choices = []choice{choiceOf(d)}
+		return p
+	}
+	return nil
+}
+
+func choiceOf(d *account.Document) choice {
+	return choice{d.On, strings.ToLower(d.Format), string(d.Digest), wire.MediaType(d), d.Verified, d.Signer}
 }
 
 // manifest is the manifest of a platform.

@@ -58,6 +58,7 @@ const (
 	kindMedia         = "unsupported-media-type"
 	kindDocument      = "invalid-document"
 	kindMethod        = "method-not-allowed"
+	kindAttested      = "attested"
 	kindNotWatched    = "not-watched"
 	kindUnavailable   = "unavailable"
 )

@@ -91,6 +91,7 @@ func TestWhatIsWrongIsAProblemThatSaysSo(t *testing.T) {
 		{"upload of half an SBOM", "POST", of11 + "/sbom?platform=index", string(spdx[:40]), "application/json", 422, "invalid-document", "body: expected SPDX"},
 		{"upload for one of several platforms", "POST", of11 + "/sbom", string(spdx), "application/json", 409, "choice-needed", "query.platform: expected one of the platforms"},
 		{"upload for another platform", "POST", of11 + "/sbom?platform=linux/s390x", string(spdx), "application/json", 404, "not-found", `no platform "linux/s390x"`},
+		{"upload beside a verified SBOM", "POST", of11 + "/sbom?platform=linux/amd64", string(spdx), "application/json", 409, "attested", "expected an image without a verified SBOM, found one by key release.pub"},
 		{"upload for nothing", "POST", ofC + "/releases/v9/sbom", string(spdx), "application/json", 404, "not-found", "no release"},
 	}
 	for _, tt := range tests {
@@ -191,14 +192,14 @@ func TestAnSBOMIsHandedInByteForByte(t *testing.T) {
 	t.Parallel()
 	store := &memory{}
 	s := serve(t, store)
-	for _, path := range []string{of11 + "/sbom?platform=linux/arm64/v8", of11 + "/sbom?platform=index"} {
+	for _, path := range []string{of12 + "/sbom?platform=linux/arm64/v8", of12 + "/sbom?platform=index"} {
 		w := s.do(t, http.MethodPost, path, spdx, "Content-Type", "application/spdx+json; charset=utf-8")
 		digest := string(storetest.DigestOf(string(spdx)))
-		if w.Code != http.StatusAccepted || w.Header().Get("Location") != of11 || !strings.Contains(w.Body.String(), digest) || !strings.Contains(w.Body.String(), `"packages":1`) {
+		if w.Code != http.StatusAccepted || w.Header().Get("Location") != of12 || !strings.Contains(w.Body.String(), digest) || !strings.Contains(w.Body.String(), `"packages":1`) {
 			t.Errorf("%s: got %d %s, Location %q", path, w.Code, w.Body, w.Header().Get("Location"))
 		}
 	}
-	image := storetest.DigestOf("v1.1.0")
+	image := storetest.DigestOf("v1.2.0")
 	want := []account.Upload{
 		{Repository: repository, Digest: image, Subject: arm64, Content: spdx, By: "token ci"},
 		{Repository: repository, Digest: image, Subject: image, Content: spdx, By: "token ci"},

@@ -85,7 +85,7 @@ Lists come in parts: go on with the cursor in next, or with the Link header. IDs
 func problemTexts() map[int]string {
 	return map[int]string{
 		400: "The request is not as described.", 401: "Who asks is not known.", 403: "Who asks may not.",
-		404: "There is no such thing. Of a digest: it is not known, which is not a pass.", 409: "There are several, of which the problem lists those that there are; or the repository is no longer watched.",
+		404: "There is no such thing. Of a digest: it is not known, which is not a pass.", 409: "What is asked for does not go with what there is, which the problem tells.",
 		413: "More than is taken.", 415: "Another media type than those that are taken.", 422: "What was sent is not what it should be.",
 		429: "Too many requests; Retry-After says when to come back.", 503: "The store cannot be read; try again.",
 	}
