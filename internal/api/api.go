@@ -2,21 +2,26 @@ package api
 
 import (
 	"cmp"
+	"compress/gzip"
 	"context"
-	"encoding/json"
+	_ "embed" // for the OpenAPI document
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 )
+
+// packed is the OpenAPI document, as the tests of this package write it.
+//
+//go:embed openapi.json.gz
+var packed string
 
 // Config holds what an [API] works with.
 type Config struct {
@@ -27,7 +32,7 @@ type Config struct {
 	// to; nil for those of the API.
 	ReleasePage  func(account.Ref) string
 	AdvisoryPage func(id string) string
-	// Version is that of the program, for the OpenAPI document.
+	// Version is that of the program, for what it writes.
 	Version string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
@@ -36,13 +41,12 @@ type Config struct {
 // API answers programs. It is safe for concurrent use.
 type API struct {
 	cfg        Config
-	schemas    huma.Registry
 	operations []*operation
 	// document is the OpenAPI document, JSON.
 	document []byte
 }
 
-// New declares the operations and makes the OpenAPI document.
+// New declares the operations.
 func New(cfg Config) (*API, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("api: no store")
@@ -56,17 +60,17 @@ func New(cfg Config) (*API, error) {
 	if cfg.AdvisoryPage == nil {
 		cfg.AdvisoryPage = wire.AdvisoryPath
 	}
-	a := &API{cfg: cfg, schemas: huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)}
-	document := newDocument(cfg.Version, a.schemas)
+	a := &API{cfg: cfg}
+	unpacked, err := gzip.NewReader(strings.NewReader(packed))
+	if err != nil {
+		return nil, fmt.Errorf("api: unpack the OpenAPI document: %w", err)
+	}
+	if a.document, err = io.ReadAll(unpacked); err != nil {
+		return nil, fmt.Errorf("api: unpack the OpenAPI document: %w", err)
+	}
 	a.operations = a.declare()
 	for _, o := range a.operations {
-		o.params = paramsOf(o.input, a.schemas)
-		o.document(document)
-	}
-	refine(a.schemas)
-	var err error
-	if a.document, err = json.Marshal(document); err != nil {
-		return nil, fmt.Errorf("api: make the OpenAPI document: %w", err)
+		o.params = paramsOf(o.input)
 	}
 	return a, nil
 }

@@ -72,7 +72,7 @@ type exchange struct {
 // and answered, for the validator that is a module of its own.
 func (s *server) do(t testing.TB, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
-	r := httptest.NewRequest(method, path, bytes.NewReader(body))
+	r := httptest.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Add(headers[i], headers[i+1])
 	}
@@ -140,7 +140,9 @@ func TestEveryReadAnswersAsItsGoldenFile(t *testing.T) {
 			if w.Code != http.StatusOK {
 				t.Fatalf("got %d %s, want 200", w.Code, w.Body)
 			}
-			golden(t, name, w)
+			if name != "openapi" { // document_test.go compares it
+				golden(t, name, w)
+			}
 			checkConditional(t, s, path, w)
 			head := s.do(t, http.MethodHead, path, nil)
 			if head.Code != w.Code || head.Body.Len() != 0 || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") {

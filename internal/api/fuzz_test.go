@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -48,19 +49,19 @@ func calls(t testing.TB, document []byte) []call {
 			o := d.Paths[path][method]
 			c := call{method: strings.ToUpper(method), path: path, media: slices.Sorted(maps.Keys(o.RequestBody.Content))}
 			for _, p := range o.Parameters {
-				known := parameter{p.Name, p.In, p.Schema.Enum}
+				described := parameter{p.Name, p.In, p.Schema.Enum}
 				if text, ok := p.Example.(string); ok {
-					known.good = append(known.good, text)
+					described.good = append(described.good, text)
 				}
 				switch p.Schema.Type {
 				case "integer":
-					known.good = append(known.good, "1", "7")
+					described.good = append(described.good, "1", "7")
 				case "boolean":
-					known.good = append(known.good, "true")
+					described.good = append(described.good, "true")
 				}
-				known.good = append(known.good, real(p.Name)...)
+				described.good = append(described.good, known(p.Name)...)
 				if p.Name != "" { // not a reference
-					c.parameters = append(c.parameters, known)
+					c.parameters = append(c.parameters, described)
 				}
 			}
 			all = append(all, c)
@@ -69,9 +70,9 @@ func calls(t testing.TB, document []byte) []call {
 	return all
 }
 
-// real are values that the tally of the tests knows something of, so that a fuzzer gets
+// known are values that the tally of the tests knows something of, so that a fuzzer gets
 // behind the first door.
-func real(name string) []string {
+func known(name string) []string {
 	return map[string][]string{
 		"name": {"v1.1.0", "v1.2.0"}, "id": {"GO-2026-0001"}, "digest": {string(arm64)}, "platform": {"linux/amd64", "index"},
 		"from": {"ghcr.io/acme/web:v1.0.0"}, "to": {"ghcr.io/acme/web:v1.1.0"}, "q": {"CVE-2026-1", "a@>=1"}, "cursor": {"x"},
@@ -80,7 +81,7 @@ func real(name string) []string {
 
 // build makes a request: each byte of choices chooses a value that is good, or the
 // hostile one.
-func (c *call) build(choices []byte, hostile string, body []byte) *http.Request {
+func (c *call) build(ctx context.Context, choices []byte, hostile string, body []byte) *http.Request {
 	choose := func(good []string) string {
 		if len(choices) == 0 {
 			return ""
@@ -108,7 +109,7 @@ func (c *call) build(choices []byte, hostile string, body []byte) *http.Request 
 		}
 		query[p.name] = append(query[p.name], value)
 	}
-	r := httptest.NewRequest(c.method, "/", strings.NewReader(string(body)))
+	r := httptest.NewRequestWithContext(ctx, c.method, "/", strings.NewReader(string(body)))
 	r.URL.Path, r.URL.RawPath = "", ""
 	if u, err := url.Parse(path); err == nil {
 		r.URL = u
@@ -148,7 +149,7 @@ func FuzzNoRequestMakesTheServerFail(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, number uint8, choices []byte, hostile string, body []byte) {
 		c := &all[int(number)%len(all)]
-		r := c.build(choices, hostile, body)
+		r := c.build(t.Context(), choices, hostile, body)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
 		if w.Code >= http.StatusInternalServerError {

@@ -38,13 +38,13 @@ func (a *API) Metrics(ctx context.Context, e *service.Exposition) error {
 		}
 	}
 	gauge("tallyman_release_build_duration_seconds", "How long the build of the release took, by verified provenance.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return number(k.BuildDuration) })
+		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return known(k.BuildDuration) })
 	gauge("tallyman_release_build_duration_known", "Whether the build duration of the release is known.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return flag(k.BuildDuration != nil), true })
+		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return asNumber(k.BuildDuration != nil), true })
 	gauge("tallyman_release_critical_findings", "Critical findings of the release now, without those that VEX suppresses.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return number(k.Critical) })
+		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return known(k.Critical) })
 	gauge("tallyman_release_critical_findings_known", "Whether the critical findings of the release are known.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return flag(k.Critical != nil), true })
+		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return asNumber(k.Critical != nil), true })
 	e.Family("tallyman_release_verdict", "gauge", "The verdict on the release now; the value is always 1.")
 	for i := range components {
 		if latest := components[i].Latest; latest != nil {
@@ -70,14 +70,14 @@ func (a *API) metrics(ctx context.Context, _ *nothing) (answer, error) {
 	return answer{raw: e.Text(), media: service.ExpositionType}, nil
 }
 
-func number[N int | float64](n *N) (float64, bool) {
+func known[N int | float64](n *N) (float64, bool) {
 	if n == nil {
 		return 0, false
 	}
 	return float64(*n), true
 }
 
-func flag(b bool) float64 {
+func asNumber(b bool) float64 {
 	if b {
 		return 1
 	}

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/danielgtaylor/huma/v2"
 )
 
 // receiver is an input that takes what was sent.
@@ -21,17 +19,6 @@ func (s *sent) receive(content []byte) { s.content = content }
 
 // maxBody bounds what may be sent, in bytes: the largest SBOM that is taken.
 const maxBody = 32 << 20
-
-func (o *operation) body() *huma.RequestBody {
-	if len(o.accepts) == 0 {
-		return nil
-	}
-	b := &huma.RequestBody{Description: "At most 32 MiB.", Required: true, Content: make(map[string]*huma.MediaType)}
-	for _, media := range o.accepts {
-		b.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject}}
-	}
-	return b
-}
 
 // receive reads what was sent into the input. Operations that take nothing refuse a body,
 // so that nobody believes that it counts.

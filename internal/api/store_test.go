@@ -273,7 +273,7 @@ func (b *kept) hostile(t *testing.T) {
 	for i := range all {
 		for _, hostile := range hostileTexts() {
 			for _, choices := range [][]byte{{0, 3, 3, 3, 3, 3, 3, 0}, {3, 3, 3, 3, 3, 3, 3, 3}, {0, 0, 2, 3, 2, 3, 0, 1}} {
-				r := all[i].build(choices, hostile, []byte(hostile))
+				r := all[i].build(t.Context(), choices, hostile, []byte(hostile))
 				r.URL.Path = strings.ReplaceAll(r.URL.Path, "ghcr.io~acme~web", wire.Segment(b.Repository))
 				r.URL.RawPath = ""
 				w := httptest.NewRecorder()

@@ -30,7 +30,7 @@ const readTimeout = 10 * time.Second
 // handler answers one operation.
 func (a *API) handler(o *operation) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		input, mistakes := a.bind(o, r)
+		input, mistakes := o.bind(r)
 		if len(mistakes) > 0 {
 			writeProblem(w, r, invalid(mistakes...))
 			return
