@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 	"reflect"
 
 	"github.com/tallyman-io/tallyman/internal/access"
@@ -39,6 +40,14 @@ func (o *operation) role() access.Role {
 		return access.Operator
 	}
 	return access.Viewer
+}
+
+// success is the status of success.
+func (o *operation) success() int {
+	if o.status != 0 {
+		return o.status
+	}
+	return http.StatusOK
 }
 
 // endpoint is a handler with the type of its parameters.

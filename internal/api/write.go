@@ -95,11 +95,7 @@ func (o *operation) write(w http.ResponseWriter, r *http.Request, got *answer) {
 			return
 		}
 	}
-	status := http.StatusOK
-	if o.status != 0 {
-		status = o.status
-	}
-	send(w, r, status, body)
+	send(w, r, o.success(), body)
 }
 
 // send writes the body, which HEAD leaves out.
