@@ -60,8 +60,9 @@ generate: ## Write the Go code of the console's pages (internal/console/*.templ)
 	@templ generate -path internal/console
 
 .PHONY: docs
-docs: ## Write the generated documentation (docs/configuration.md)
+docs: ## Write the generated documentation (docs/configuration.md, docs/openapi.json)
 	@go test ./internal/config -run Docs -update -count=1
+	@go test ./internal/api -run OpenAPIDocument -update -count=1
 
 .PHONY: vuln
 vuln: ## Known vulnerabilities in the code (govulncheck) and in every go.mod (OSV); needs the network

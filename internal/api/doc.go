@@ -4,8 +4,8 @@
 // An operation is declared once, with its path, its parameters as a struct, what it
 // answers with and the role that may call it. The route, the check of what comes in, the
 // document and the page that shows it follow from that. The document is made by huma from
-// the Go types, of this package and package wire, when they change: go test
-// ./internal/api -update writes it, and the program carries it.
+// the Go types, of this package and package wire, when they change: make
+// docs writes it, and the program carries it.
 //
 // What is not known is never told as 0: it is null in JSON, empty in CSV, and absent from
 // metrics.
