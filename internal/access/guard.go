@@ -89,8 +89,9 @@ type Guard struct {
 	routes  []Route
 }
 
-// New makes a guard.
-func New(cfg Config) (*Guard, error) {
+// New makes a guard. What it writes down behind requests goes on when ctx ends, until
+// [Guard.Close].
+func New(ctx context.Context, cfg Config) (*Guard, error) {
 	switch {
 	case cfg.Store == nil || cfg.Pages == nil:
 		return nil, errors.New("access: no store, or no pages")
@@ -122,7 +123,7 @@ func New(cfg Config) (*Guard, error) {
 			return nil, fmt.Errorf("access: URL of the console: %w", err)
 		}
 	}
-	g.touches = newTouches(cfg.Store, cfg.Log)
+	g.touches = newTouches(context.WithoutCancel(ctx), cfg.Store, cfg.Log)
 	return g, nil
 }
 
@@ -208,7 +209,7 @@ func bearerOf(r *http.Request) (token string, ok bool) {
 	return strings.TrimSpace(token), true
 }
 
-// errBadToken says that a token is none, or none any more.
+// badTokenError says that a token is none, or none any more.
 type badTokenError struct {
 	// id is that of the token, "" when it has none.
 	id, why string

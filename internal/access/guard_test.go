@@ -122,7 +122,7 @@ func (b *bench) open(url string, changes ...func(*access.Config)) {
 	for _, change := range changes {
 		change(&cfg)
 	}
-	if b.guard, err = access.New(cfg); err != nil {
+	if b.guard, err = access.New(b.t.Context(), cfg); err != nil {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() {

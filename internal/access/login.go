@@ -61,7 +61,7 @@ func (g *Guard) showSignIn(w http.ResponseWriter, r *http.Request) {
 		g.unavailable(w, r, err)
 	case ok:
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath lets nothing but paths of ours through
 	default:
 		page := g.page(r, next)
 		// We come back here after signing in, to see whether the cookie was kept.
