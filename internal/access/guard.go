@@ -39,6 +39,7 @@ type SessionStore interface {
 // AuditStore keeps the audit log; *store.Store implements it.
 type AuditStore interface {
 	RecordAudit(ctx context.Context, e grant.Entry) error
+	Audit(ctx context.Context, before int64, limit int) ([]grant.Entry, error)
 }
 
 // Store is all that a guard keeps.

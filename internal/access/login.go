@@ -17,6 +17,7 @@ const (
 	issuerPath   = "/login/oidc"
 	callbackPath = "/login/oidc/callback"
 	tokensPath   = "/settings/tokens"
+	auditPath    = "/settings/audit"
 )
 
 // own are the routes of the guard itself.
@@ -34,6 +35,7 @@ func (g *Guard) own() []Route {
 		operators(http.MethodGet, tokensPath, g.showTokens),
 		operators(http.MethodPost, tokensPath, g.makeToken),
 		operators(http.MethodPost, tokensPath+"/{id}/revoke", g.revokeToken),
+		{Method: http.MethodGet, Pattern: auditPath, Kind: Page, Role: Auditor, Handler: http.HandlerFunc(g.showAudit)},
 	}
 	if g.cfg.Issuer != nil {
 		all = append(all, public(http.MethodGet, issuerPath, g.toIssuer), public(http.MethodGet, callbackPath, g.fromIssuer))
