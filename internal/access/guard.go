@@ -197,17 +197,11 @@ func (g *Guard) origin(w http.ResponseWriter, r *http.Request) Origin {
 }
 
 // bearerOf returns the credentials of an Authorization header of the scheme Bearer (RFC
-// 6750, section 2.1), and whether there is one of any scheme.
+// 6750, section 2.1), and whether there is one. Those of other schemes are for somebody
+// else, such as a proxy in front; a browser sends them by itself, as it does cookies.
 func bearerOf(r *http.Request) (token string, ok bool) {
-	header := r.Header.Get("Authorization")
-	if header == "" {
-		return "", false
-	}
-	scheme, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", true
-	}
-	return strings.TrimSpace(token), true
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
 }
 
 // badTokenError says that a token is none, or none any more.
