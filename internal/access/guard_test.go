@@ -16,7 +16,6 @@ import (
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/access/accesstest"
 	"github.com/tallyman-io/tallyman/internal/grant"
-	"github.com/tallyman-io/tallyman/internal/store"
 )
 
 func TestEachRouteLetsInWhomItHasToAndNobodyElse(t *testing.T) {
