@@ -76,6 +76,7 @@ type Runner struct {
 	name    string
 	client  client
 	leases  *leases
+	desk    *desk
 	started atomic.Bool
 }
 
@@ -113,7 +114,7 @@ func New(ctx context.Context, cfg Config) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up jobs: %w", err)
 	}
-	r.leases = newLeases(cfg, r.name)
+	r.leases, r.desk = newLeases(cfg, r.name), newDesk(cfg)
 	return r, nil
 }
 
@@ -202,6 +203,7 @@ func (r *Runner) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start jobs: %w", errors.Join(err, r.leases.stop(ctx)))
 	}
+	r.desk.open(ctx)
 	r.started.Store(true)
 	return nil
 }
@@ -209,6 +211,7 @@ func (r *Runner) Start(ctx context.Context) error {
 // Stop takes no more jobs and waits for those that run. When ctx ends first, it
 // cancels them, which hands them back to the queue, and returns an error.
 func (r *Runner) Stop(ctx context.Context) error {
+	r.desk.shut()
 	err := r.stopJobs(ctx)
 	return errors.Join(err, r.leases.stop(ctx))
 }

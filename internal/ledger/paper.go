@@ -14,6 +14,8 @@ type Examined struct {
 	// Facts is what only the papers say, as a JSON object; the store keeps it for who
 	// judges.
 	Facts string
+	// Build is what verified provenance says of the build, nil where none does.
+	Build *release.Build
 }
 
 // Paper is a paper as table evidence keeps it. The document is kept by digest.

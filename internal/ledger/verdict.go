@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/release"
 )
@@ -24,6 +25,26 @@ type Judged struct {
 	// AtRelease is the verdict at release, where there was none that could tell.
 	AtRelease       *release.Verdict
 	AtReleaseCounts string
+	// Statements are the VEX statements that hold for findings.
+	Statements []Statement
+}
+
+// Statement is a VEX statement that holds for a finding of a package.
+type Statement struct {
+	// Package is the store's key, Finding what the finding is called by.
+	Package int64
+	Finding string
+
+	Status        string
+	Justification string
+	Impact        string
+	Action        string
+	Author        string
+	// Origin is the paper or the file that it is from, for people.
+	Origin string
+	// At is when it was known to be true. Zero when it does not say.
+	At         time.Time
+	Suppresses bool
 }
 
 // Same reports whether the verdict is the one from before: the same rules come to the

@@ -140,13 +140,15 @@ func wantManifest(t *testing.T, index v1.ImageIndex, i int, arch string) registr
 		t.Fatal(err)
 	}
 	size := manifest.Config.Size
+	var layers []release.Layer
 	for _, l := range manifest.Layers {
 		size += l.Size
+		layers = append(layers, release.Layer{Digest: release.Digest(l.Digest.String()), MediaType: string(l.MediaType), Size: l.Size})
 	}
 	return registry.Manifest{
 		Platform: release.Platform{
 			OS: "linux", Architecture: arch,
-			Digest: release.Digest(parsed.Manifests[i].Digest.String()), CompressedSize: size,
+			Digest: release.Digest(parsed.Manifests[i].Digest.String()), CompressedSize: size, Layers: layers,
 		},
 		Labels:  map[string]string{"org.opencontainers.image.revision": "c0ffee"},
 		Created: registrytest.Created(),

@@ -143,6 +143,9 @@ func readManifest(got *remote.Descriptor, platform *v1.Platform, image *Image) e
 		}
 		m.CompressedSize += part.Size
 	}
+	for _, layer := range parsed.Layers {
+		m.Layers = append(m.Layers, release.Layer{Digest: release.Digest(layer.Digest.String()), MediaType: string(layer.MediaType), Size: layer.Size})
+	}
 	config, err := readConfig(got, parsed)
 	if err != nil {
 		return err

@@ -14,7 +14,9 @@ type Document struct {
 	Verified bool
 	// Signer names who vouches for it, empty for an unsigned one.
 	Signer string
-	SBOM   *SBOM
+	// Uploaded names who handed it in. Empty for what was found beside the image.
+	Uploaded string
+	SBOM     *SBOM
 }
 
 // SBOM is what an SBOM lists.

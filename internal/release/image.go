@@ -31,6 +31,8 @@ type Platform struct {
 	// CompressedSize is what a pull transfers, in bytes: the configuration and
 	// all layers, as the manifest states them.
 	CompressedSize int64
+	// Layers are from the lowest; none where nobody read them.
+	Layers []Layer
 }
 
 // String returns os/architecture, os/architecture/variant, or "unknown".

@@ -82,7 +82,7 @@ func (i Image) pieces(platform string) ([]release.Evidence, error) {
 			on = i.Platform.String()
 		}
 		all = append(all, piece)
-		unread := piece.On == onImage && i.Platform == (release.Platform{})
+		unread := piece.On == onImage && i.Platform.Digest == "" && i.Platform.String() == "unknown"
 		if unread || on == onIndex || on == platform || strings.HasPrefix(on, platform+"/") {
 			chosen = append(chosen, piece)
 		}

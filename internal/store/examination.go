@@ -115,8 +115,8 @@ func (r *examiner) examination(ctx context.Context) error {
 	}
 	r.first = !before.Valid
 	if _, err := r.tx.ExecContext(ctx, `
-		UPDATE examination SET at = $2, facts = $3, complete_at = coalesce(complete_at, $4) WHERE id = $1`,
-		r.key, r.at, r.found.Facts, sql.NullInt64{Int64: r.at, Valid: complete}); err != nil {
+		UPDATE examination SET at = $2, facts = $3, complete_at = coalesce(complete_at, $4), build = coalesce(nullif($5, ''), build) WHERE id = $1`,
+		r.key, r.at, r.found.Facts, sql.NullInt64{Int64: r.at, Valid: complete}, buildText(r.found.Build)); err != nil {
 		return fmt.Errorf("store the examination: %w", err)
 	}
 	return nil
@@ -206,6 +206,15 @@ func papersOf(e release.Evidence) []ledger.Paper {
 	return papers
 }
 
+// buildText is what is kept of a build. What provenance said of a digest stays true
+// when the paper is gone: the digest does not change.
+func buildText(b *release.Build) string {
+	if b == nil {
+		return ""
+	}
+	return jsonText(b)
+}
+
 // link is a row of table image_document.
 type link struct {
 	subject  string
@@ -213,15 +222,16 @@ type link struct {
 	kind     string
 	verified bool
 	signer   string
+	uploaded string
 }
 
 // recordDocuments stores the documents and which of them count for the image, and reports
 // whether that changed.
 func (r *examiner) recordDocuments(ctx context.Context) (bool, error) {
 	before, err := collect(ctx, r.tx, func(rows *sql.Rows) (k link, err error) {
-		err = rows.Scan(&k.subject, &k.document, &k.kind, &k.verified, &k.signer)
+		err = rows.Scan(&k.subject, &k.document, &k.kind, &k.verified, &k.signer, &k.uploaded)
 		return k, err
-	}, `SELECT subject, document_id, kind, verified, signer FROM image_document WHERE examination_id = $1`, r.key)
+	}, `SELECT subject, document_id, kind, verified, signer, uploaded FROM image_document WHERE examination_id = $1`, r.key)
 	if err != nil {
 		return false, fmt.Errorf("read documents: %w", err)
 	}
@@ -232,7 +242,7 @@ func (r *examiner) recordDocuments(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("store document %s: %w", d.Digest, err)
 		}
-		found = append(found, link{string(d.Subject), key, string(d.Kind), d.Verified, d.Signer})
+		found = append(found, link{string(d.Subject), key, string(d.Kind), d.Verified, d.Signer, d.Uploaded})
 	}
 	after := r.choose(before, found)
 	if maps.Equal(linkSet(before), linkSet(after)) {
@@ -243,9 +253,9 @@ func (r *examiner) recordDocuments(ctx context.Context) (bool, error) {
 	}
 	rows := make([][]any, 0, len(after))
 	for _, k := range after {
-		rows = append(rows, []any{r.key, k.subject, k.document, k.kind, k.verified, k.signer})
+		rows = append(rows, []any{r.key, k.subject, k.document, k.kind, k.verified, k.signer, k.uploaded})
 	}
-	if err := bulk(ctx, r.tx, `INSERT INTO image_document (examination_id, subject, document_id, kind, verified, signer)`,
+	if err := bulk(ctx, r.tx, `INSERT INTO image_document (examination_id, subject, document_id, kind, verified, signer, uploaded)`,
 		`ON CONFLICT DO NOTHING`, rows); err != nil {
 		return false, fmt.Errorf("store which documents count: %w", err)
 	}

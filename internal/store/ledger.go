@@ -183,6 +183,14 @@ func jsonText(v any) string {
 	return string(text)
 }
 
+// jsonList is [jsonText] of a list, for which nil is an empty one.
+func jsonList[T any](list []T) string {
+	if len(list) == 0 {
+		return "[]"
+	}
+	return jsonText(list)
+}
+
 func fromJSON[T any](text string) (v T, err error) {
 	if err = json.Unmarshal([]byte(text), &v); err != nil {
 		return v, fmt.Errorf("read a JSON column: %w", err)

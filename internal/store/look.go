@@ -118,9 +118,10 @@ func (r *recorder) image(ctx context.Context, image release.Image) error {
 	}
 	for i, p := range image.Platforms {
 		if _, err := r.exec(ctx, `
-			INSERT INTO platform (repository, image_digest, position, os, architecture, variant, digest, compressed_size)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			r.look.Repository, string(image.Digest), i, p.OS, p.Architecture, p.Variant, string(p.Digest), p.CompressedSize); err != nil {
+			INSERT INTO platform (repository, image_digest, position, os, architecture, variant, digest, compressed_size, layers)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+			r.look.Repository, string(image.Digest), i, p.OS, p.Architecture, p.Variant, string(p.Digest), p.CompressedSize,
+			jsonList(p.Layers)); err != nil {
 			return fmt.Errorf("platform %s: %w", p, err)
 		}
 	}
@@ -214,9 +215,9 @@ func (r *recorder) end(ctx context.Context, s span) error {
 
 func (r *recorder) release(ctx context.Context, version string, digest release.Digest) error {
 	_, err := r.exec(ctx, `
-		INSERT INTO release (repository, version, digest, first_seen) VALUES ($1, $2, $3, $4)
+		INSERT INTO release (repository, version, digest, first_seen, precedence, prerelease) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (repository, version) DO UPDATE SET digest = excluded.digest, moved_at = excluded.first_seen`,
-		r.look.Repository, version, string(digest), micros(r.look.At))
+		r.look.Repository, version, string(digest), micros(r.look.At), release.Precedence(version), release.IsPrerelease(version))
 	return err
 }
 

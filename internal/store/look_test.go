@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
@@ -107,15 +109,15 @@ func TestWhatALookSawComesBackAsItWas(t *testing.T) {
 		if diff := cmp.Diff(want, overviewOf(t, s)); diff != "" {
 			t.Errorf("overview (-want +got):\n%s", diff)
 		}
-		got, ok, err := s.Release(t.Context(), repo, "v1.9.0")
-		if err != nil || !ok {
-			t.Fatalf("release v1.9.0: %t, %v", ok, err)
+		got, err := s.Release(t.Context(), account.Ref{Repository: repo, Name: "v1.9.0"})
+		if err != nil {
+			t.Fatal(err)
 		}
-		if diff := cmp.Diff(release.Release{Version: "v1.9.0", FirstSeen: day, Image: silent}, got); diff != "" {
+		if diff := cmp.Diff(release.Release{Version: "v1.9.0", FirstSeen: day, Image: silent}, got.Release); diff != "" {
 			t.Errorf("release that states little (-want +got):\n%s", diff)
 		}
-		if _, ok, err := s.Release(t.Context(), repo, "v9.9.9"); ok || err != nil {
-			t.Errorf("release that is not there: got %t, %v", ok, err)
+		if _, err := s.Release(t.Context(), account.Ref{Repository: repo, Name: "v9.9.9"}); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("release that is not there: got %v", err)
 		}
 		images, err := s.Images(t.Context(), repo)
 		if diff := cmp.Diff([]release.Digest{digest("01"), digest("02")}, images); diff != "" || err != nil {
@@ -223,9 +225,9 @@ func TestTheHistoryOfATag(t *testing.T) {
 				if diff := cmp.Diff(tt.moves, moves); diff != "" {
 					t.Errorf("moves (-want +got):\n%s", diff)
 				}
-				got, ok, err := s.Release(t.Context(), repo, "v1.0.0")
-				if err != nil || !ok || !got.MovedAt.Equal(tt.moved) || !got.FirstSeen.Equal(hour(0)) {
-					t.Errorf("release: got %+v, %t, %v; want it moved at %s", got, ok, err, tt.moved)
+				got, err := s.Release(t.Context(), account.Ref{Repository: repo, Name: "v1.0.0"})
+				if err != nil || !got.MovedAt.Equal(tt.moved) || !got.FirstSeen.Equal(hour(0)) {
+					t.Errorf("release: got %+v, %v; want it moved at %s", got.Release, err, tt.moved)
 				}
 				standing := 0
 				if tt.looks[len(tt.looks)-1] != "" {

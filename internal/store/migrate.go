@@ -14,6 +14,8 @@ import (
 
 	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 //go:embed migrations/*.sql
@@ -121,8 +123,35 @@ func (m migration) up(ctx context.Context, tx *sql.Tx, have int) error {
 		if _, err := tx.ExecContext(ctx, m.words.Replace(v.up)); err != nil {
 			return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
 		}
+		if v.number == precedenceVersion {
+			if err := fillPrecedence(ctx, tx); err != nil {
+				return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
+			}
+		}
 		if _, err := tx.ExecContext(ctx, `INSERT INTO tallyman_migration (version, applied_at) VALUES ($1, $2)`, v.number, m.now); err != nil {
 			return fmt.Errorf("record schema version %d: %w", v.number, err)
+		}
+	}
+	return nil
+}
+
+// precedenceVersion is the version of the schema that puts releases in order.
+const precedenceVersion = 3
+
+// fillPrecedence puts the releases that are there already in order: no statement of SQL
+// could.
+func fillPrecedence(ctx context.Context, tx *sql.Tx) error {
+	releases, err := collect(ctx, tx, func(rows *sql.Rows) (r [2]string, err error) {
+		err = rows.Scan(&r[0], &r[1])
+		return r, err
+	}, `SELECT repository, version FROM release`)
+	if err != nil {
+		return fmt.Errorf("read releases: %w", err)
+	}
+	for _, r := range releases {
+		if _, err := tx.ExecContext(ctx, `UPDATE release SET precedence = $1, prerelease = $2 WHERE repository = $3 AND version = $4`,
+			release.Precedence(r[1]), release.IsPrerelease(r[1]), r[0], r[1]); err != nil {
+			return fmt.Errorf("put %s of %s in order: %w", r[1], r[0], err)
 		}
 	}
 	return nil

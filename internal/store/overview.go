@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -61,24 +60,6 @@ func (s *Store) Tags(ctx context.Context, repository string) ([]release.Tag, err
 		return nil, fmt.Errorf("read tags of %s: %w", repository, err)
 	}
 	return tags, nil
-}
-
-// Release returns the release of a version, and false when there is none. It
-// returns one whose tag is gone as well.
-func (s *Store) Release(ctx context.Context, repository, version string) (release.Release, bool, error) {
-	var found *release.Release
-	err := s.view(ctx, func(tx *transaction) (err error) {
-		found, err = readRelease(ctx, tx, repository, version)
-		return err
-	})
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return release.Release{}, false, nil
-	case err != nil:
-		return release.Release{}, false, fmt.Errorf("read release %s of %s: %w", version, repository, err)
-	default:
-		return *found, true, nil
-	}
 }
 
 func scanComponent(rows *sql.Rows) (release.Component, error) {

@@ -88,10 +88,10 @@ func readPackageKeys(ctx context.Context, tx *transaction, purls []string, into 
 // insertPackages stores packages and returns those that were not there. The purls are
 // in order: two transactions that store the same ones wait for each other in turn.
 func insertPackages(ctx context.Context, tx *transaction, purls []string, packages map[string]*identified, at int64) ([]identified, error) {
-	args := make([]any, 0, 7*len(purls))
+	args := make([]any, 0, 8*len(purls))
 	for _, purl := range purls {
 		p := packages[purl]
-		args = append(args, purl, p.Name, p.Version, p.subject.Family, p.subject.Name, p.gap, at)
+		args = append(args, purl, p.Name, p.Version, p.subject.Family, p.subject.Name, p.gap, at, jsonList(p.Licences))
 	}
 	inserted, err := collect(ctx, tx, func(rows *sql.Rows) (p identified, _ error) {
 		var key int64
@@ -106,7 +106,7 @@ func insertPackages(ctx context.Context, tx *transaction, purls []string, packag
 		p = *asked
 		p.key = key
 		return p, nil
-	}, `INSERT INTO package (purl, name, version, family, subject, gap, first_seen) VALUES `+tuples(len(purls), 7)+
+	}, `INSERT INTO package (purl, name, version, family, subject, gap, first_seen, licences) VALUES `+tuples(len(purls), 8)+
 		` ON CONFLICT (purl) DO NOTHING RETURNING id, purl`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("store packages: %w", err)

@@ -8,14 +8,14 @@ import (
 )
 
 // tables are ours, in an order in which rows name only rows of tables before. Those of
-// River, the leases of processes and the sessions of browsers are not among them: they are
-// of one database and of the moment.
+// River, requests, the leases of processes and the sessions of browsers are not among
+// them: they are of one database and of the moment.
 func tables() []string {
 	return []string{
 		"repository", "image", "platform", "tag", "release",
 		"examination", "evidence", "evidence_change", "document", "image_document", "package", "document_package",
 		"feed", "ecosystem", "advisory", "advisory_version", "advisory_alias", "affected",
-		"finding", "exposure", "wave", "wave_image", "wave_finding", "verdict",
+		"finding", "exposure", "statement", "upload", "wave", "wave_image", "wave_finding", "verdict",
 		"outbox", "progress",
 		"token", "audit",
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -80,9 +81,12 @@ func tally(tb testing.TB, s *Store, l *Ledger, q *tasks) {
 	wave := q.all[len(q.all)-1].Wave
 	for _, c := range cases(tb, l, wave) {
 		verdict := release.Verdict{At: later, Result: release.ResultFail, Policy: "p", Reasons: []release.Reason{{Rule: "r", Result: release.ResultFail, Message: "1 critical — bad"}}}
-		if err := l.RecordVerdicts(tb.Context(), wave, []ledger.Judged{{Case: &c, Now: verdict, Counts: "{}", AtRelease: &verdict, AtReleaseCounts: "{}"}}); err != nil {
+		if err := l.RecordVerdicts(tb.Context(), wave, []ledger.Judged{{Case: &c, Now: verdict, Counts: "{}", AtRelease: &verdict, AtReleaseCounts: "{}", Statements: statementsOf(&c, later)}}); err != nil {
 			tb.Fatal(err)
 		}
+	}
+	if err := s.HandIn(tb.Context(), account.Upload{Repository: benchRepository, Digest: first.Digest, Subject: first.Digest, Content: []byte("{}"), By: "somebody"}); err != nil {
+		tb.Fatal(err)
 	}
 	if _, err := l.CloseWave(tb.Context(), wave, []ledger.Message{{ID: "m1", Notice: "n", Target: "hook", Body: []byte("{}\x00\xff")}}); err != nil {
 		tb.Fatal(err)
@@ -92,6 +96,17 @@ func tally(tb testing.TB, s *Store, l *Ledger, q *tasks) {
 		tb.Fatal(err)
 	}
 	settle(tb, l, q)
+}
+
+// statementsOf has one for each finding of a case.
+func statementsOf(c *ledger.Case, at time.Time) []ledger.Statement {
+	var all []ledger.Statement
+	for i := range c.Packages {
+		for _, f := range c.Packages[i].Findings {
+			all = append(all, ledger.Statement{Package: c.Packages[i].Key, Finding: f.ID, Status: "affected", Author: "somebody", At: at})
+		}
+	}
+	return all
 }
 
 func upkeep(tb testing.TB, l *Ledger) *Upkeep {

@@ -43,6 +43,9 @@ func recordVerdict(ctx context.Context, tx *transaction, wave int64, j *ledger.J
 			return err
 		}
 	}
+	if err := recordStatements(ctx, tx, j); err != nil {
+		return err
+	}
 	if j.Same() {
 		return nil
 	}
@@ -53,6 +56,21 @@ func recordVerdict(ctx context.Context, tx *transaction, wave int64, j *ledger.J
 			CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS BIGINT) FROM verdict WHERE examination_id = $1`,
 		j.Case.Key, micros(j.Now.At), string(j.Now.Result), jsonText(j.Now.Reasons), j.Counts, j.Now.Policy, wave)
 	return err
+}
+
+func recordStatements(ctx context.Context, tx *transaction, j *ledger.Judged) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM statement WHERE examination_id = $1`, j.Case.Key); err != nil {
+		return err
+	}
+	rows := make([][]any, 0, len(j.Statements))
+	for i := range j.Statements {
+		s := &j.Statements[i]
+		rows = append(rows, []any{
+			j.Case.Key, s.Package, s.Finding, s.Status, s.Justification, s.Impact, s.Action, s.Author, s.Origin, nullMicros(s.At), s.Suppresses,
+		})
+	}
+	return bulk(ctx, tx, `INSERT INTO statement (examination_id, package_id, finding, status, justification, impact, action, author, origin, at, suppresses)`,
+		`ON CONFLICT DO NOTHING`, rows)
 }
 
 // Wave returns a wave.
@@ -84,10 +102,10 @@ const purlsAtMost = 20
 // WaveFindings returns what a wave did to findings, one for each advisory and change,
 // the worst first, at most limit of them, and how many there are. Releases counts the
 // images that ship one of the packages now.
-func (l *Ledger) WaveFindings(ctx context.Context, wave int64, limit int) ([]release.FindingChange, int, error) {
+func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]release.FindingChange, int, error) {
 	var changes []release.FindingChange
 	var total int
-	err := l.view(ctx, func(tx *transaction) (err error) {
+	err := s.view(ctx, func(tx *transaction) (err error) {
 		if total, _, err = scanOne[int](ctx, tx, `
 			SELECT count(*) FROM (SELECT DISTINCT advisory_id, change FROM wave_finding WHERE wave_id = $1) AS c`, wave); err != nil {
 			return err

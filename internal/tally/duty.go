@@ -64,3 +64,12 @@ func (t *Tally) dueFeeds(ctx context.Context) ([]release.Task, error) {
 	}
 	return due, nil
 }
+
+// TakeRequests queues what people asked for in the console. The worker's next look need
+// not be waited for.
+func (t *Tally) TakeRequests(ctx context.Context) error {
+	if _, err := t.cfg.Ledger.TakeRequests(ctx); err != nil {
+		return fmt.Errorf("take requests: %w", err)
+	}
+	return nil
+}

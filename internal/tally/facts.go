@@ -184,31 +184,12 @@ func (v *view) ageFacts(sboms []ledger.Document, a *policy.Advisories) {
 	}
 }
 
-// counts is what was counted for a verdict, as the store keeps it.
-type counts struct {
-	Known      bool `json:"known"`
-	Critical   int  `json:"critical"`
-	High       int  `json:"high"`
-	Medium     int  `json:"medium"`
-	Low        int  `json:"low"`
-	None       int  `json:"none"`
-	Unscored   int  `json:"unscored"`
-	Suppressed int  `json:"suppressed"`
-	Fixable    int  `json:"fixable"`
-	Packages   int  `json:"packages"`
-	Unknown    int  `json:"unknown"`
-}
-
 func countsOf(f *policy.Facts) string {
 	c := f.Findings.Counts
-	text, err := json.Marshal(counts{
+	return ledger.Counts{
 		Known: f.Findings.Known, Critical: c.Critical, High: c.High, Medium: c.Medium, Low: c.Low, None: c.None, Unscored: c.Unscored,
 		Suppressed: f.Findings.Suppressed, Fixable: f.Findings.Fixable.Total(), Packages: f.Packages.Count, Unknown: f.Packages.Unknown,
-	})
-	if err != nil {
-		panic(fmt.Sprintf("encode counts: %v", err)) // numbers can be encoded
-	}
-	return string(text)
+	}.String()
 }
 
 // findingFacts counts findings. Several packages that advisories know as one, such as

@@ -45,7 +45,14 @@ func (t *Tally) Ingest(ctx context.Context, repository string, digest release.Di
 	if err != nil {
 		return fmt.Errorf("ingest: %w", err)
 	}
-	found := ledger.Examined{Examination: examination, Documents: documents(ctx, examination), Facts: factsOf(examination)}
+	uploads, err := t.cfg.Ledger.Uploads(ctx, repository, digest)
+	if err != nil {
+		return fmt.Errorf("ingest: %w", err)
+	}
+	found := ledger.Examined{
+		Examination: examination, Documents: append(documents(ctx, examination), uploaded(ctx, uploads)...),
+		Facts: factsOf(examination), Build: buildOf(examination),
+	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("ingest %s@%s: %w", repository, digest, context.Cause(ctx))
 	}
@@ -84,6 +91,20 @@ func documents(ctx context.Context, examination release.Examination) []release.D
 			}
 			all = append(all, d)
 		}
+	}
+	return all
+}
+
+// uploaded returns the SBOMs that people handed in. Nobody vouches for them but whoever
+// was signed in.
+func uploaded(ctx context.Context, uploads []ledger.Upload) []release.Document {
+	all := make([]release.Document, 0, len(uploads))
+	for i := range uploads {
+		u := &uploads[i]
+		all = append(all, release.Document{
+			Subject: u.Subject, Kind: release.PaperSBOM, Digest: digestOf(u.Content), Content: u.Content,
+			Uploaded: u.By, SBOM: ReadSBOM(ctx, u.Content),
+		})
 	}
 	return all
 }

@@ -2,7 +2,6 @@ package tally
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -76,6 +75,7 @@ func (t *Tally) judge(ctx context.Context, wave int64, cases []ledger.Case, know
 			return err
 		}
 		j.Now, j.Counts = verdict, countsOf(&facts)
+		j.Statements = known.vex.applied(c)
 		if tellsNothing(c.AtRelease) {
 			if err := t.judgeAtRelease(ctx, &j, known); err != nil {
 				return err
@@ -105,8 +105,8 @@ func tellsNothing(v *ledger.Verdict) bool {
 	if v == nil {
 		return true
 	}
-	var c counts
-	return json.Unmarshal([]byte(v.Counts), &c) != nil || !c.Known
+	c, err := ledger.ParseCounts(v.Counts)
+	return err != nil || !c.Known
 }
 
 // judgeAtRelease judges an image by the advisories of the day on which it became a

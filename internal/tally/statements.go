@@ -75,3 +75,28 @@ func (s *statements) statement(c *ledger.Case, purl string, found *advisory.Find
 	}
 	return set.Apply(image, vex.Finding{Names: slices.Concat(found.IDs, found.Aliases), PURLs: []string{purl}})
 }
+
+// applied returns the statements that hold for the findings of a case, for people to
+// see.
+func (s *statements) applied(c *ledger.Case) []ledger.Statement {
+	if len(s.of[c.Digest].Documents()) == 0 {
+		return nil
+	}
+	var all []ledger.Statement
+	for i := range c.Packages {
+		p := &c.Packages[i]
+		for j := range p.Findings {
+			found := &p.Findings[j].Finding
+			holds, suppresses := s.statement(c, p.PURL, found)
+			if holds.Status == "" {
+				continue
+			}
+			all = append(all, ledger.Statement{
+				Package: p.Key, Finding: found.ID, Status: string(holds.Status), Justification: string(holds.Justification),
+				Impact: holds.Impact, Action: holds.Action, Author: holds.Author, Origin: holds.Origin.String(), At: holds.Timestamp,
+				Suppresses: suppresses,
+			})
+		}
+	}
+	return all
+}

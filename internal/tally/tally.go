@@ -52,6 +52,8 @@ type Looks interface {
 type Papers interface {
 	RecordExamination(ctx context.Context, found ledger.Examined) error
 	DocumentContent(ctx context.Context, digest release.Digest) ([]byte, error)
+	// Uploads returns the SBOMs that people handed in for an image.
+	Uploads(ctx context.Context, repository string, digest release.Digest) ([]ledger.Upload, error)
 }
 
 // Advisories is where it keeps advisories, and findings with them.
@@ -84,6 +86,8 @@ type Waves interface {
 type Tasks interface {
 	Queue(ctx context.Context, tasks ...release.Task) error
 	EnqueueDue(ctx context.Context, repositories []string, evidence time.Duration) (int, error)
+	// TakeRequests queues what people asked for, and returns how many requests there were.
+	TakeRequests(ctx context.Context) (int, error)
 	RecordProgress(ctx context.Context, p ledger.Progress) error
 	Message(ctx context.Context, id string) (ledger.Message, bool, error)
 	RecordAttempt(ctx context.Context, a ledger.Attempt) error

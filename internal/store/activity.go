@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+// waveColumns reads waves w, with what they did.
+const waveColumns = `
+	SELECT w.id, w.cause, w.origin, w.at, w.sealed_at, w.judged_at,
+		(SELECT count(*) FROM wave_image i WHERE i.wave_id = w.id),
+		(SELECT count(*) FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new'),
+		(SELECT count(*) FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'gone'),
+		(SELECT count(*) FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'changed'),
+		(SELECT count(*) FROM verdict v WHERE v.wave_id = w.id)
+	FROM wave w `
+
+func scanWave(rows *sql.Rows) (w account.Wave, err error) {
+	var at int64
+	var sealed, judged sql.NullInt64
+	err = rows.Scan(&w.ID, &w.Cause, &w.Origin, &at, &sealed, &judged, &w.Images, &w.New, &w.Gone, &w.Changed, &w.Verdicts)
+	w.At, w.SealedAt, w.JudgedAt, w.Judged = fromMicros(at), fromNullMicros(sealed), fromNullMicros(judged), judged.Valid
+	return w, err
+}
+
+// Activity returns the waves, the latest first. Those that only asked again whether
+// anything had changed, and came to nothing, are left out.
+func (s *Store) Activity(ctx context.Context, p account.Page) (account.List[account.Wave], error) {
+	none := account.List[account.Wave]{Total: -1}
+	after, err := readNumbers(p.After, "waves", 1)
+	if err != nil {
+		return none, fmt.Errorf("read activity: %w", err)
+	}
+	var where conditions
+	where.add(`w.cause <> 'policy' OR w.judged_at IS NULL OR EXISTS (SELECT 1 FROM verdict v WHERE v.wave_id = w.id)`)
+	if len(after) > 0 {
+		where.add(`w.id < ?`, after[0])
+	}
+	text, args := where.text()
+	limit := limitOf(p)
+	all, err := collect(ctx, s.read, scanWave, waveColumns+text+fmt.Sprintf(`ORDER BY w.id DESC LIMIT %d`, limit+1), args...)
+	if err != nil {
+		return none, fmt.Errorf("read activity: %w", err)
+	}
+	return cut(all, limit, func(last *account.Wave) string { return bookmark("waves", decimal(last.ID)) }), nil
+}
+
+// WaveDetail returns a wave with what it did, at most [account.MostItems] of each kind,
+// or [account.ErrNotFound].
+func (s *Store) WaveDetail(ctx context.Context, id int64) (account.WaveDetail, error) {
+	w, err := one(collect(ctx, s.read, scanWave, waveColumns+`WHERE w.id = $1`, id))
+	if err != nil {
+		return account.WaveDetail{}, fmt.Errorf("read wave %d: %w", id, err)
+	}
+	d := account.WaveDetail{Wave: w}
+	if d.Findings, _, err = s.WaveFindings(ctx, id, account.MostItems); err != nil {
+		return account.WaveDetail{}, err
+	}
+	if d.Changes, _, err = s.WaveVerdicts(ctx, id, account.MostItems); err != nil {
+		return account.WaveDetail{}, err
+	}
+	if d.Evidence, err = s.WaveEvidence(ctx, id); err != nil {
+		return account.WaveDetail{}, err
+	}
+	return d, nil
+}
+
+// NewFindings returns findings that came up in releases that were there already, the
+// latest waves first, and within a wave the worst.
+func (s *Store) NewFindings(ctx context.Context, p account.Page) (account.List[account.NewFinding], error) {
+	found := account.List[account.NewFinding]{Total: -1}
+	after, err := readNumbers(p.After, "new findings", 1)
+	if err != nil {
+		return found, fmt.Errorf("read new findings: %w", err)
+	}
+	before := int64(1) << 62
+	if len(after) > 0 {
+		before = after[0]
+	}
+	waves, err := collect(ctx, s.read, func(rows *sql.Rows) (w account.NewFinding, err error) {
+		var at int64
+		err = rows.Scan(&w.Wave, &at)
+		w.At = fromMicros(at)
+		return w, err
+	}, `SELECT w.id, w.at FROM wave w WHERE w.cause = 'advisories' AND w.id < $1
+		AND EXISTS (SELECT 1 FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new') ORDER BY w.id DESC LIMIT $2`, before, limitOf(p))
+	if err != nil {
+		return found, fmt.Errorf("read new findings: %w", err)
+	}
+	for i := range waves {
+		changes, _, err := s.WaveFindings(ctx, waves[i].Wave, account.MostItems)
+		if err != nil {
+			return found, err
+		}
+		for _, c := range changes {
+			if c.Change == release.ChangeNew && len(found.Items) < account.MostItems {
+				found.Items = append(found.Items, account.NewFinding{FindingChange: c, At: waves[i].At, Wave: waves[i].Wave})
+			}
+		}
+		if len(found.Items) >= limitOf(p) && i < len(waves)-1 {
+			found.Next = bookmark("new findings", decimal(waves[i].Wave))
+			break
+		}
+	}
+	return found, nil
+}
+
+// silentFor is how long a worker may be silent before it counts as gone, for people: its
+// lease may be as long as ten minutes, and is kept five times within that.
+const silentFor = 150 * time.Second
+
+// Queue counts the jobs that are not done, and the workers that are alive.
+func (s *Store) Queue(ctx context.Context) (account.Queue, error) {
+	var q account.Queue
+	err := s.view(ctx, func(tx *transaction) error {
+		type row struct {
+			state string
+			n     int
+		}
+		rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+			err = rows.Scan(&r.state, &r.n)
+			return r, err
+		}, `SELECT state, count(*) FROM river_job WHERE state IN ('available', 'pending', 'scheduled', 'running', 'retryable', 'discarded') GROUP BY state`)
+		if err != nil {
+			return fmt.Errorf("count jobs: %w", err)
+		}
+		for _, r := range rows {
+			switch r.state {
+			case "running":
+				q.Running = r.n
+			case "retryable":
+				q.Retrying = r.n
+			case "discarded":
+				q.Failed = r.n
+			default:
+				q.Waiting += r.n
+			}
+		}
+		var now int64
+		if err := tx.QueryRowContext(ctx, s.engine.clock()).Scan(&now); err != nil {
+			return fmt.Errorf("read the clock: %w", err)
+		}
+		q.Workers, _, err = scanOne[int](ctx, tx, `SELECT count(*) FROM worker WHERE alive_at >= $1`, now-silentFor.Microseconds())
+		return err
+	})
+	if err != nil {
+		return q, fmt.Errorf("read the queue: %w", err)
+	}
+	return q, nil
+}

@@ -1,0 +1,254 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+// Compare returns what differs between two releases, which may be of two repositories,
+// or [account.ErrNotFound].
+func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error) {
+	var c account.Comparison
+	err := s.view(ctx, func(tx *transaction) (err error) {
+		for _, side := range []struct {
+			ref      account.Ref
+			standing *account.Standing
+		}{{from, &c.From}, {to, &c.To}} {
+			if *side.standing, err = findStanding(ctx, tx, side.ref); err != nil {
+				return fmt.Errorf("release %s of %s: %w", side.ref.Name, side.ref.Repository, err)
+			}
+			if err := complete(ctx, tx, []*account.Standing{side.standing}, true); err != nil {
+				return err
+			}
+		}
+		c.Sizes = compareSizes(c.From.Image.Platforms, c.To.Image.Platforms)
+		if err := comparePackages(ctx, tx, &c); err != nil {
+			return fmt.Errorf("compare packages: %w", err)
+		}
+		if err := compareFindings(ctx, tx, &c); err != nil {
+			return fmt.Errorf("compare findings: %w", err)
+		}
+		return compareSigners(ctx, tx, &c)
+	})
+	if err != nil {
+		return account.Comparison{}, fmt.Errorf("compare: %w", err)
+	}
+	return c, nil
+}
+
+func compareSizes(from, to []release.Platform) []account.SizeChange {
+	var all []account.SizeChange
+	at := make(map[string]int)
+	for _, p := range from {
+		at[p.String()] = len(all)
+		all = append(all, account.SizeChange{Platform: p.String(), From: p.CompressedSize, To: -1})
+	}
+	for _, p := range to {
+		if i, ok := at[p.String()]; ok {
+			all[i].To = p.CompressedSize
+			continue
+		}
+		all = append(all, account.SizeChange{Platform: p.String(), From: -1, To: p.CompressedSize})
+	}
+	return all
+}
+
+// shipment is what an image ships: the versions of each package, by its purl without
+// one.
+type shipment struct {
+	versions map[string][]string
+	licences map[string]bool
+	// unknown is why it is not known. Empty when it is.
+	unknown string
+}
+
+func readShipment(ctx context.Context, tx *transaction, s *account.Standing) (shipment, error) {
+	sh := shipment{versions: make(map[string][]string), licences: make(map[string]bool)}
+	failures, err := collect(ctx, tx, func(rows *sql.Rows) (failure string, err error) {
+		err = rows.Scan(&failure)
+		return failure, err
+	}, `SELECT d.failure FROM image_document i JOIN document d ON d.id = i.document_id WHERE i.examination_id = $1 AND i.kind = $2`,
+		s.Key, string(release.PaperSBOM))
+	if err != nil {
+		return sh, err
+	}
+	if len(failures) == 0 {
+		sh.unknown = fmt.Sprintf("%s has no SBOM to read its packages from", name(s))
+		return sh, nil
+	}
+	for _, failure := range failures {
+		if failure != "" {
+			sh.unknown = fmt.Sprintf("an SBOM of %s cannot be read: %s", name(s), failure)
+			return sh, nil
+		}
+	}
+	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r [2]string, err error) {
+		err = rows.Scan(&r[0], &r[1])
+		return r, err
+	}, `SELECT p.purl, p.licences FROM package p WHERE p.id IN `+strings.Replace(shippedPackages, "?", "$1", 1)+` ORDER BY p.purl`, s.Key)
+	if err != nil {
+		return sh, err
+	}
+	for _, r := range rows {
+		base, version := splitPURL(r[0])
+		if !slices.Contains(sh.versions[base], version) {
+			sh.versions[base] = append(sh.versions[base], version)
+		}
+		licences, err := fromJSON[[]string](r[1])
+		if err != nil {
+			return sh, err
+		}
+		for _, l := range licences {
+			sh.licences[l] = true
+		}
+	}
+	return sh, nil
+}
+
+func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
+
+// splitPURL splits a purl into the package and its version. Qualifiers and subpath
+// belong to neither: they say which build of the version it is.
+func splitPURL(purl string) (base, version string) {
+	purl, _, _ = strings.Cut(purl, "#")
+	purl, _, _ = strings.Cut(purl, "?")
+	if at := strings.LastIndexByte(purl, '@'); at > strings.LastIndexByte(purl, '/') {
+		return purl[:at], purl[at+1:]
+	}
+	return purl, ""
+}
+
+func comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
+	from, err := readShipment(ctx, tx, &c.From)
+	if err != nil {
+		return err
+	}
+	to, err := readShipment(ctx, tx, &c.To)
+	if err != nil {
+		return err
+	}
+	p := &c.Packages
+	if p.Unknown = cmp.Or(from.unknown, to.unknown); p.Unknown != "" {
+		return nil
+	}
+	bases := make(map[string]bool)
+	for base := range from.versions {
+		bases[base] = true
+	}
+	for base := range to.versions {
+		bases[base] = true
+	}
+	sorted := make([]string, 0, len(bases))
+	for base := range bases {
+		sorted = append(sorted, base)
+	}
+	slices.Sort(sorted)
+	for _, base := range sorted {
+		change := account.PackageChange{Package: base, From: from.versions[base], To: to.versions[base]}
+		switch {
+		case slices.Equal(change.From, change.To):
+			p.Same++
+		case change.From == nil:
+			p.Added, p.AddedCount = atMost(p.Added, change), p.AddedCount+1
+		case change.To == nil:
+			p.Removed, p.RemovedCount = atMost(p.Removed, change), p.RemovedCount+1
+		default:
+			p.Changed, p.ChangedCount = atMost(p.Changed, change), p.ChangedCount+1
+		}
+	}
+	c.LicencesGone, c.LicencesNew = onlyIn(from.licences, to.licences), onlyIn(to.licences, from.licences)
+	return nil
+}
+
+func atMost(all []account.PackageChange, change account.PackageChange) []account.PackageChange {
+	if len(all) == account.MostItems {
+		return all
+	}
+	return append(all, change)
+}
+
+func onlyIn(a, b map[string]bool) []string {
+	var only []string
+	for name := range a {
+		if !b[name] {
+			only = append(only, name)
+		}
+	}
+	slices.Sort(only)
+	return only
+}
+
+// compareFindings compares what stands by vulnerability and package, whatever the
+// version of the package.
+func compareFindings(ctx context.Context, tx *transaction, c *account.Comparison) error {
+	if c.From.Key == 0 || c.To.Key == 0 {
+		return nil
+	}
+	read := func(key int64) (map[[2]string]bool, []account.Finding, error) {
+		all, err := readFindings(ctx, tx, key)
+		all = slices.DeleteFunc(all, func(f account.Finding) bool { return f.Occurrence == account.Gone })
+		set := make(map[[2]string]bool)
+		for i := range all {
+			set[findingName(&all[i])] = true
+		}
+		return set, all, err
+	}
+	before, had, err := read(c.From.Key)
+	if err != nil {
+		return err
+	}
+	after, has, err := read(c.To.Key)
+	if err != nil {
+		return err
+	}
+	c.Fixed = slices.DeleteFunc(had, func(f account.Finding) bool { return after[findingName(&f)] })
+	for i := range has {
+		if before[findingName(&has[i])] {
+			c.Common++
+		} else {
+			c.Introduced = append(c.Introduced, has[i])
+		}
+	}
+	sortFindings(c.Fixed, "")
+	sortFindings(c.Introduced, "")
+	return nil
+}
+
+func findingName(f *account.Finding) [2]string {
+	base, _ := splitPURL(f.PURL)
+	return [2]string{f.ID, base}
+}
+
+func compareSigners(ctx context.Context, tx *transaction, c *account.Comparison) error {
+	for _, side := range []struct {
+		standing *account.Standing
+		signers  *[]string
+	}{{&c.From, &c.FromSigners}, {&c.To, &c.ToSigners}} {
+		if side.standing.Key == 0 {
+			continue
+		}
+		pieces, err := readPieces(ctx, tx, side.standing.Key)
+		if err != nil {
+			return fmt.Errorf("read evidence: %w", err)
+		}
+		for i := range pieces {
+			if pieces[i].Kind != release.PaperSignature {
+				continue
+			}
+			for _, p := range pieces[i].Papers {
+				if p.State == release.StateVerified && p.Signer != "" && !slices.Contains(*side.signers, p.Signer) {
+					*side.signers = append(*side.signers, p.Signer)
+				}
+			}
+		}
+		slices.Sort(*side.signers)
+	}
+	return nil
+}

@@ -1,0 +1,252 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+// trendReleases is how many releases a trend has.
+const trendReleases = 12
+
+// Components returns all components, watched ones first, each group by name. Its parts
+// all belong to one moment.
+func (s *Store) Components(ctx context.Context) ([]account.Component, error) {
+	var all []account.Component
+	err := s.view(ctx, func(tx *transaction) (err error) {
+		all, err = readComponents(ctx, tx, "")
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read components: %w", err)
+	}
+	return all, nil
+}
+
+// Component returns one component, or [account.ErrNotFound].
+func (s *Store) Component(ctx context.Context, repository string) (account.Component, error) {
+	var all []account.Component
+	err := s.view(ctx, func(tx *transaction) (err error) {
+		all, err = readComponents(ctx, tx, `WHERE name = $1`, repository)
+		return err
+	})
+	if err == nil && len(all) == 0 {
+		err = account.ErrNotFound
+	}
+	if err != nil {
+		return account.Component{}, fmt.Errorf("read component %s: %w", repository, err)
+	}
+	return all[0], nil
+}
+
+func readComponents(ctx context.Context, tx *transaction, where string, args ...any) ([]account.Component, error) {
+	bare, err := collect(ctx, tx, scanComponent, `
+		SELECT name, watched, look_every, look_at, look_outcome, look_cause, look_reason, complete_at
+		FROM repository `+where+` ORDER BY watched DESC, name`, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read repositories: %w", err)
+	}
+	counts, err := countVersions(ctx, tx)
+	if err != nil {
+		return nil, fmt.Errorf("count versions: %w", err)
+	}
+	all := make([]account.Component, len(bare))
+	var trend, latest []*account.Standing
+	for i := range bare {
+		c := &all[i]
+		c.Component = bare[i]
+		c.Releases = counts[c.Repository]
+		if c.Releases == 0 {
+			continue
+		}
+		if c.Trend, err = newestReleases(ctx, tx, c.Repository, trendReleases); err != nil {
+			return nil, err
+		}
+		if n := len(c.Trend); n > 0 {
+			c.Latest = &c.Trend[n-1]
+			latest = append(latest, c.Latest)
+			trend = append(trend, pointers(c.Trend[:n-1])...)
+		}
+	}
+	if err := complete(ctx, tx, trend, false); err != nil {
+		return nil, err
+	}
+	if err := complete(ctx, tx, latest, true); err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if c := &all[i]; c.Latest != nil {
+			c.Component.Latest = &c.Latest.Release
+		}
+	}
+	return all, nil
+}
+
+// countVersions counts the versions that stand, by repository.
+func countVersions(ctx context.Context, tx *transaction) (map[string]int, error) {
+	type row struct {
+		repository string
+		n          int
+	}
+	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.repository, &r.n)
+		return r, err
+	}, `SELECT repository, count(*) FROM tag WHERE kind = 'version' AND gone_at IS NULL GROUP BY repository`)
+	counts := make(map[string]int, len(rows))
+	for _, r := range rows {
+		counts[r.repository] = r.n
+	}
+	return counts, err
+}
+
+// newestReleases returns the newest releases that stand, oldest first; pre-releases only
+// where there is nothing else.
+func newestReleases(ctx context.Context, tx *transaction, repository string, most int) ([]account.Standing, error) {
+	for _, prerelease := range []string{"FALSE", "TRUE"} {
+		newest, err := standings(ctx, tx, `WHERE r.repository = $1 AND r.prerelease = `+prerelease+` AND `+stands+`
+			ORDER BY r.precedence DESC, r.version DESC LIMIT $2`, repository, most)
+		if err != nil {
+			return nil, err
+		}
+		if len(newest) > 0 {
+			for i, j := 0, len(newest)-1; i < j; i, j = i+1, j-1 {
+				newest[i], newest[j] = newest[j], newest[i]
+			}
+			return newest, nil
+		}
+	}
+	return nil, nil
+}
+
+// Releases returns releases with how they stand, those whose version is gone among them.
+func (s *Store) Releases(ctx context.Context, q account.ReleaseQuery, p account.Page) (account.List[account.Standing], error) {
+	var found account.List[account.Standing]
+	err := s.view(ctx, func(tx *transaction) (err error) {
+		found, err = readReleases(ctx, tx, q, p)
+		return err
+	})
+	if err != nil {
+		return found, fmt.Errorf("read releases: %w", err)
+	}
+	return found, nil
+}
+
+func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, p account.Page) (account.List[account.Standing], error) {
+	none := account.List[account.Standing]{Total: -1}
+	var where conditions
+	if q.Repository != "" {
+		if _, found, err := scanOne[int](ctx, tx, `SELECT 1 FROM repository WHERE name = $1`, q.Repository); err != nil || !found {
+			if err == nil {
+				err = fmt.Errorf("repository %s: %w", q.Repository, account.ErrNotFound)
+			}
+			return none, err
+		}
+		where.add(`r.repository = ?`, q.Repository)
+	}
+	if q.Result != "" {
+		where.add(`coalesce((SELECT v.result FROM verdict v WHERE v.examination_id = e.id AND v.number > 0 ORDER BY v.number DESC LIMIT 1), 'unknown') = ?`,
+			string(q.Result))
+	}
+	limit := limitOf(p)
+	var order string
+	var next func(*account.Standing) string
+	if q.Repository != "" && q.Sort != "seen" {
+		after, err := readBookmark(p.After, "releases", 1)
+		if err != nil {
+			return none, err
+		}
+		if len(after) > 0 {
+			where.add(`(r.precedence, r.version) < (?, ?)`, release.Precedence(after[0]), after[0])
+		}
+		order = `ORDER BY r.precedence DESC, r.version DESC`
+		next = func(last *account.Standing) string { return bookmark("releases", last.Version) }
+	} else {
+		after, err := readBookmark(p.After, "seen", 3)
+		if err != nil {
+			return none, err
+		}
+		if len(after) > 0 {
+			at, err := readNumbers(bookmark("at", after[0]), "at", 1)
+			if err != nil {
+				return none, err
+			}
+			where.add(`(r.first_seen, r.repository, r.version) < (?, ?, ?)`, at[0], after[1], after[2])
+		}
+		order = `ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC`
+		next = func(last *account.Standing) string {
+			return bookmark("seen", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
+		}
+	}
+	text, args := where.text()
+	items, err := standings(ctx, tx, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
+	if err != nil {
+		return none, err
+	}
+	found := cut(items, limit, next)
+	return found, complete(ctx, tx, pointers(found.Items), true)
+}
+
+// Judged returns the releases of an image, by its digest or that of one of its platforms,
+// in all repositories. It returns none for a digest that nobody knows.
+func (s *Store) Judged(ctx context.Context, digest release.Digest) ([]account.Standing, error) {
+	var all []account.Standing
+	err := s.view(ctx, func(tx *transaction) (err error) {
+		all, err = standings(ctx, tx, `WHERE r.digest = $1 OR (r.repository, r.digest) IN
+			(SELECT p.repository, p.image_digest FROM platform p WHERE p.digest = $2)
+			ORDER BY r.repository, r.precedence DESC LIMIT $3`, string(digest), string(digest), account.MostItems)
+		if err != nil {
+			return err
+		}
+		return complete(ctx, tx, pointers(all), true)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the releases of %s: %w", digest, err)
+	}
+	return all, nil
+}
+
+// conditions are those of a query, all of which have to hold. Their values are written
+// as ? and numbered in order.
+type conditions struct {
+	parts []string
+	args  []any
+}
+
+func (c *conditions) add(condition string, args ...any) {
+	for i := range args {
+		condition = replaceOnce(condition, fmt.Sprintf("$%d", len(c.args)+i+1))
+	}
+	c.parts = append(c.parts, condition)
+	c.args = append(c.args, args...)
+}
+
+func replaceOnce(condition, number string) string {
+	for i := range len(condition) {
+		if condition[i] == '?' {
+			return condition[:i] + number + condition[i+1:]
+		}
+	}
+	panic("a condition with fewer ? than values: " + condition)
+}
+
+func (c *conditions) text() (string, []any) {
+	text := ""
+	for i, part := range c.parts {
+		if i == 0 {
+			text = " WHERE "
+		} else {
+			text += " AND "
+		}
+		text += "(" + part + ")"
+	}
+	return text + " ", c.args
+}
+
+// isNotFound reports whether err says that there is nothing of the name.
+func isNotFound(err error) bool {
+	return errors.Is(err, account.ErrNotFound) || errors.Is(err, sql.ErrNoRows)
+}

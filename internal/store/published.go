@@ -1,0 +1,337 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/advisory"
+)
+
+// AdvisoryData returns what is known of the advisory data.
+func (s *Store) AdvisoryData(ctx context.Context) (account.Data, error) {
+	feeds, err := s.Feeds(ctx)
+	if err != nil {
+		return account.Data{}, err
+	}
+	d := account.Data{Feeds: feeds}
+	for i := range feeds {
+		switch {
+		case feeds[i].SyncedAt.IsZero():
+			d.Oldest = feeds[i].SyncedAt
+			return d, nil
+		case d.Oldest.IsZero() || feeds[i].SyncedAt.Before(d.Oldest):
+			d.Oldest = feeds[i].SyncedAt
+		}
+	}
+	return d, nil
+}
+
+const publishedAdvisory = `
+	SELECT a.id, a.feed, a.name, a.aliases, a.summary, a.severity, a.published, a.modified, a.withdrawn, a.first_seen, a.gone_at FROM advisory a `
+
+// keyed is an advisory with the store's key.
+type keyed struct {
+	key int64
+	account.Advisory
+}
+
+func scanAdvisory(rows *sql.Rows) (k keyed, err error) {
+	var aliases, severity string
+	var published, modified, withdrawn, gone sql.NullInt64
+	var first int64
+	if err = rows.Scan(&k.key, &k.Ecosystem, &k.ID, &aliases, &k.Summary, &severity, &published, &modified, &withdrawn, &first, &gone); err != nil {
+		return k, err
+	}
+	k.Published, k.Modified, k.Withdrawn = fromNullMicros(published), fromNullMicros(modified), fromNullMicros(withdrawn)
+	k.FirstSeen, k.GoneAt, k.Packages, k.Images = fromMicros(first), fromNullMicros(gone), -1, -1
+	if k.Aliases, err = fromJSON[[]string](aliases); err != nil {
+		return k, err
+	}
+	rated, err := advisory.ParseSeverity(severity)
+	k.Severity = severityOf(rated)
+	return k, err
+}
+
+// readAdvisories reads advisories, and counts what they are found in.
+func readAdvisories(ctx context.Context, tx *transaction, tail string, args ...any) ([]account.Advisory, error) {
+	all, err := readKeyed(ctx, tx, tail, args...)
+	if err != nil {
+		return nil, err
+	}
+	return withoutKeys(all), nil
+}
+
+func withoutKeys(all []keyed) []account.Advisory {
+	advisories := make([]account.Advisory, len(all))
+	for i := range all {
+		advisories[i] = all[i].Advisory
+	}
+	return advisories
+}
+
+func readKeyed(ctx context.Context, tx *transaction, tail string, args ...any) ([]keyed, error) {
+	all, err := collect(ctx, tx, scanAdvisory, publishedAdvisory+tail, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read advisories: %w", err)
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	at := make(map[int64]*account.Advisory, len(all))
+	for i := range all {
+		at[all[i].key] = &all[i].Advisory
+		all[i].Packages, all[i].Images = 0, 0
+	}
+	keys := sortedKeys(at)
+	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var key int64
+		var packages, images int
+		err := rows.Scan(&key, &packages, &images)
+		at[key].Packages, at[key].Images = packages, images
+		return struct{}{}, err
+	}, `SELECT f.advisory_id, count(DISTINCT f.package_id), count(DISTINCT x.examination_id) FROM finding f
+		LEFT JOIN exposure x ON x.package_id = f.package_id
+		WHERE f.until IS NULL AND f.advisory_id IN `+list(len(keys), 0)+` GROUP BY f.advisory_id`, anys(keys)...)
+	if err != nil {
+		return nil, fmt.Errorf("count what advisories are found in: %w", err)
+	}
+	return all, nil
+}
+
+// Advisories returns advisories of all feeds.
+func (s *Store) Advisories(ctx context.Context, q account.AdvisoryQuery, p account.Page) (account.List[account.Advisory], error) {
+	found := account.List[account.Advisory]{Total: -1}
+	err := s.view(ctx, func(tx *transaction) error {
+		part, err := listAdvisories(ctx, tx, q, p)
+		found.Items, found.Next = withoutKeys(part.Items), part.Next
+		return err
+	})
+	if err != nil {
+		return found, fmt.Errorf("read advisories: %w", err)
+	}
+	return found, nil
+}
+
+func listAdvisories(ctx context.Context, tx *transaction, q account.AdvisoryQuery, p account.Page) (account.List[keyed], error) {
+	var where conditions
+	if q.Ecosystem != "" {
+		where.add(`a.feed = ?`, q.Ecosystem)
+	}
+	if q.Severity != "" {
+		where.add(`a.severity LIKE ? ESCAPE '\'`, escaped(q.Severity)+" %")
+	}
+	if q.Found {
+		where.add(`EXISTS (SELECT 1 FROM finding f WHERE f.advisory_id = a.id AND f.until IS NULL)`)
+	}
+	limit := limitOf(p)
+	var order string
+	var next func(*keyed) string
+	if q.Sort == "id" {
+		after, err := readBookmark(p.After, "advisories by id", 2)
+		if err != nil {
+			return account.List[keyed]{}, err
+		}
+		if len(after) > 0 {
+			where.add(`(a.name, a.feed) > (?, ?)`, after[0], after[1])
+		}
+		order = `ORDER BY a.name, a.feed`
+		next = func(last *keyed) string { return bookmark("advisories by id", last.ID, last.Ecosystem) }
+	} else {
+		column, at := "modified", func(k *keyed) int64 { return orZero(k.Modified) }
+		if q.Sort == "published" {
+			column, at = "published", func(k *keyed) int64 { return orZero(k.Published) }
+		}
+		after, err := readNumbers(p.After, "advisories "+column, 2)
+		if err != nil {
+			return account.List[keyed]{}, err
+		}
+		where.add(`a.` + column + ` IS NOT NULL`)
+		if len(after) > 0 {
+			where.add(`(a.`+column+`, a.id) < (?, ?)`, after[0], after[1])
+		}
+		order = `ORDER BY a.` + column + ` DESC, a.id DESC`
+		next = func(last *keyed) string { return bookmark("advisories "+column, decimal(at(last)), decimal(last.key)) }
+	}
+	text, args := where.text()
+	all, err := readKeyed(ctx, tx, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
+	if err != nil {
+		return account.List[keyed]{}, err
+	}
+	return cut(all, limit, next), nil
+}
+
+// Advisory returns an advisory by its id, or else by an alias, or
+// [account.ErrNotFound].
+func (s *Store) Advisory(ctx context.Context, id string) (account.AdvisoryDetail, error) {
+	var d account.AdvisoryDetail
+	err := s.view(ctx, func(tx *transaction) error {
+		keys, err := advisoriesNamed(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			return account.ErrNotFound
+		}
+		all, err := readKeyed(ctx, tx, `WHERE a.id IN `+list(len(keys), 1)+` ORDER BY CASE WHEN a.name = $1 THEN 0 ELSE 1 END, a.gone_at DESC, a.name`,
+			append([]any{id}, anys(keys)...)...)
+		if err != nil {
+			return err
+		}
+		d.Advisory = all[0].Advisory
+		return addVersions(ctx, tx, all[0].key, &d)
+	})
+	if err != nil {
+		return account.AdvisoryDetail{}, fmt.Errorf("read advisory %s: %w", id, err)
+	}
+	return d, nil
+}
+
+func addVersions(ctx context.Context, tx *transaction, key int64, d *account.AdvisoryDetail) error {
+	var content []byte
+	var err error
+	d.Versions, err = collect(ctx, tx, func(rows *sql.Rows) (v account.AdvisoryVersion, err error) {
+		var first int64
+		var modified, withdrawn, until sql.NullInt64
+		var raw []byte
+		err = rows.Scan(&first, &modified, &withdrawn, &until, &raw)
+		v.FirstSeen, v.Modified, v.Withdrawn, v.Until = fromMicros(first), fromNullMicros(modified), fromNullMicros(withdrawn), fromNullMicros(until)
+		if content == nil {
+			content = raw
+		}
+		return v, err
+	}, `SELECT first_seen, modified, withdrawn, until, content FROM advisory_version WHERE advisory_id = $1 ORDER BY id DESC LIMIT 100`, key)
+	if err != nil || content == nil {
+		return err
+	}
+	d.Raw, err = expand(content)
+	return err
+}
+
+// AdvisoryReleases returns the releases that ship a package which an advisory is found
+// in, or [account.ErrNotFound] when nobody knows the advisory.
+func (s *Store) AdvisoryReleases(ctx context.Context, id string, p account.Page) (account.List[account.Hit], error) {
+	var found account.Found
+	err := s.view(ctx, func(tx *transaction) error {
+		keys, err := advisoriesNamed(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			return account.ErrNotFound
+		}
+		found, err = affectedReleases(ctx, tx, keys, p)
+		return err
+	})
+	if err != nil {
+		return account.List[account.Hit]{}, fmt.Errorf("read the releases of advisory %s: %w", id, err)
+	}
+	return found.List, nil
+}
+
+// Repairs returns the critical vulnerabilities of the newest releases of a component,
+// the latest known first: from when they were known in a release to the first release
+// without them. Pre-releases do not count.
+func (s *Store) Repairs(ctx context.Context, repository string) ([]account.Repair, error) {
+	const newest = 50
+	var repairs []account.Repair
+	err := s.view(ctx, func(tx *transaction) error {
+		releases, err := newestReleases(ctx, tx, repository, newest)
+		if err != nil {
+			return err
+		}
+		criticals, err := readCriticals(ctx, tx, releases)
+		repairs = repairsOf(releases, criticals)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the repairs of %s: %w", repository, err)
+	}
+	return repairs, nil
+}
+
+// readCriticals reads the critical findings of releases, by the key of the image. An
+// image whose papers were not looked at is not in it.
+func readCriticals(ctx context.Context, tx *transaction, releases []account.Standing) (map[int64][]account.Finding, error) {
+	criticals := make(map[int64][]account.Finding)
+	for i := range releases {
+		key := releases[i].Key
+		if key == 0 {
+			continue
+		}
+		rows, err := collect(ctx, tx, scanMatched, `
+			SELECT p.id, p.purl, p.name, p.version, f.since, f.until, f.ecosystem, f.fixed, f.why,
+				a.name, a.modified, a.published, a.severity, a.summary, a.aliases
+			FROM exposure x JOIN finding f ON f.package_id = x.package_id AND f.until IS NULL
+			JOIN advisory a ON a.id = f.advisory_id AND substr(a.severity, 1, 2) = 'cr' JOIN package p ON p.id = f.package_id
+			WHERE x.examination_id = $1 ORDER BY p.id, a.name, a.id, f.since`, key)
+		if err != nil {
+			return nil, fmt.Errorf("read critical findings: %w", err)
+		}
+		criticals[key] = []account.Finding{}
+		for len(rows) > 0 {
+			n := 1
+			for n < len(rows) && rows[n].key == rows[0].key {
+				n++
+			}
+			criticals[key] = append(criticals[key], findingsOf(rows[:n], releases[i].ReleasedAt, nil)...)
+			rows = rows[n:]
+		}
+	}
+	return criticals, nil
+}
+
+// repairsOf follows each vulnerability through releases, which are in order of version.
+// A release of which nothing is known neither has nor repairs any.
+func repairsOf(releases []account.Standing, criticals map[int64][]account.Finding) []account.Repair {
+	var all []account.Repair
+	open := make(map[string]int) // by id, the place in all
+	for i := range releases {
+		r := &releases[i]
+		findings, known := criticals[r.Key]
+		if !known {
+			continue
+		}
+		has := make(map[string]bool)
+		for j := range findings {
+			f := &findings[j]
+			has[f.ID] = true
+			if _, ok := open[f.ID]; ok {
+				continue
+			}
+			at := r.ReleasedAt
+			if f.Published.After(at) {
+				at = f.Published
+			}
+			open[f.ID] = len(all)
+			all = append(all, account.Repair{ID: f.ID, From: r.Version, KnownAt: at})
+		}
+		for id, at := range open {
+			if !has[id] {
+				all[at].In, all[at].FixedAt = r.Version, r.ReleasedAt
+				delete(open, id)
+			}
+		}
+	}
+	sortRepairs(all)
+	return all
+}
+
+// sortRepairs puts the latest first.
+func sortRepairs(all []account.Repair) {
+	slices.SortStableFunc(all, func(a, b account.Repair) int {
+		return cmp.Or(b.KnownAt.Compare(a.KnownAt), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// orZero is a time in microseconds, 0 when it is not known.
+func orZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return micros(t)
+}

@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+)
+
+// shippedPackages are the packages of an image, once each.
+const shippedPackages = `(SELECT DISTINCT dp.package_id FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
+	WHERE d.examination_id = ?)`
+
+// Packages returns the packages of an image; key is that of a [account.Standing].
+func (s *Store) Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error) {
+	var found account.List[account.Package]
+	err := s.view(ctx, func(tx *transaction) (err error) {
+		found, err = readPackages(ctx, tx, key, q, p)
+		return err
+	})
+	if err != nil {
+		return found, fmt.Errorf("read packages: %w", err)
+	}
+	return found, nil
+}
+
+func readPackages(ctx context.Context, tx *transaction, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error) {
+	found := account.List[account.Package]{}
+	at, err := readNumbers(p.After, "packages", 1)
+	if err != nil {
+		return found, err
+	}
+	from := int64(0)
+	if len(at) > 0 {
+		from = max(at[0], 0)
+	}
+	var where conditions
+	if q.Subject != "" {
+		where.add(`p.id IN (SELECT dp.package_id FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
+			WHERE d.examination_id = ? AND d.subject = ?)`, key, string(q.Subject))
+	} else {
+		where.add(`p.id IN `+shippedPackages, key)
+	}
+	if q.Text != "" {
+		pattern := containing(strings.ToLower(q.Text))
+		where.add(`lower(p.name) LIKE ? ESCAPE '\' OR lower(p.purl) LIKE ? ESCAPE '\'`, pattern, pattern)
+	}
+	if q.Licence != "" {
+		where.add(`p.licences LIKE ? ESCAPE '\'`, containing(jsonText(q.Licence)))
+	}
+	text, args := where.text()
+	if found.Total, _, err = scanOne[int](ctx, tx, `SELECT count(*) FROM package p`+text, args...); err != nil {
+		return found, err
+	}
+	limit := limitOf(p)
+	rows, err := collect(ctx, tx, scanShipped, `
+		SELECT p.purl, p.name, p.version, p.licences, CASE WHEN p.family = '' AND p.gap = '' THEN '' ELSE p.gap END,
+			(SELECT count(*) FROM finding f WHERE f.package_id = p.id AND f.until IS NULL),
+			coalesce((SELECT min(CASE substr(a.severity, 1, 2) WHEN 'cr' THEN '0critical' WHEN 'hi' THEN '1high' WHEN 'me' THEN '2medium'
+				WHEN 'lo' THEN '3low' WHEN 'un' THEN '4unscored' ELSE '5none' END)
+				FROM finding f JOIN advisory a ON a.id = f.advisory_id WHERE f.package_id = p.id AND f.until IS NULL), '')
+		FROM package p`+text+packageOrder(q.Sort)+fmt.Sprintf(` LIMIT %d OFFSET %d`, limit, from), args...)
+	if err != nil {
+		return found, err
+	}
+	found.Items = rows
+	if next := from + int64(len(rows)); len(rows) == limit && next < int64(found.Total) {
+		found.Next = bookmark("packages", decimal(next))
+	}
+	return found, nil
+}
+
+func packageOrder(by string) string {
+	name, reverse := strings.CutPrefix(by, "-")
+	direction := ""
+	if reverse {
+		direction = " DESC"
+	}
+	column := "p.name"
+	switch name {
+	case "version":
+		column = "p.version"
+	case "findings":
+		order := " DESC"
+		if reverse {
+			order = ""
+		}
+		return ` ORDER BY 6` + order + `, p.name, p.purl`
+	}
+	return ` ORDER BY ` + column + direction + `, p.name` + direction + `, p.purl` + direction
+}
+
+func scanShipped(rows *sql.Rows) (p account.Package, err error) {
+	var licences, worst string
+	if err = rows.Scan(&p.PURL, &p.Name, &p.Version, &licences, &p.Gap, &p.Findings, &worst); err != nil {
+		return p, err
+	}
+	if worst != "" {
+		p.Worst = worst[1:]
+	}
+	p.Licences, err = fromJSON[[]string](licences)
+	return p, err
+}
+
+// containing is a pattern of LIKE for what contains the text, whose escape is \.
+func containing(text string) string { return "%" + escaped(text) + "%" }
+
+func escaped(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text)
+}
