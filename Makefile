@@ -9,7 +9,7 @@ export PATH := $(BIN):$(if $(DOCKER_OK),,$(CURDIR)/build/shim:)$(PATH)
 
 FUZZTIME ?= 10s
 # Every module of the repository; the tools have theirs apart so that the product's go.mod stays lean.
-MODULES := . e2e e2e/keyless e2e/login
+MODULES := . e2e e2e/keyless e2e/login e2e/openapi
 
 .PHONY: help
 help: ## List the targets
@@ -60,14 +60,15 @@ generate: ## Write the Go code of the console's pages (internal/console/*.templ)
 	@templ generate -path internal/console
 
 .PHONY: docs
-docs: ## Write the generated documentation (docs/configuration.md)
+docs: ## Write the generated documentation (docs/configuration.md, docs/openapi.json)
 	@go test ./internal/config -run Docs -update -count=1
+	@go test ./internal/api -run OpenAPIDocument -update -count=1
 
 .PHONY: vuln
 vuln: ## Known vulnerabilities in the code (govulncheck) and in every go.mod (OSV); needs the network
 	@build/tools.sh govulncheck osv-scanner
 	@$(BIN)/govulncheck ./...
-	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L e2e/keyless/go.mod -L e2e/login/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod -L tools/templ/go.mod
+	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L e2e/keyless/go.mod -L e2e/login/go.mod -L e2e/openapi/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod -L tools/templ/go.mod
 
 .PHONY: pins
 pins: ## Every pinned image and action still resolves, and equal things are pinned equally; needs the network

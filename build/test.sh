@@ -27,6 +27,7 @@ run() { # folder, packages, flags
 run . ./... -tags=nopgxregisterdefaulttypes,grpcnotrace "$@"
 run e2e './deploy ./workflows ./workbench' "$@"
 run e2e/login ./... "$@"
+run e2e/openapi ./... "$@"
 
 passed=$(grep -cE '^ *--- PASS' "$log")
 failed=$(grep -cE '^ *--- FAIL' "$log")

@@ -7,9 +7,11 @@ import (
 	"net/http"
 
 	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/api"
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/console"
+	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
@@ -35,20 +37,26 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 	if err := b.guard.Bootstrap(ctx, e.Config.Access.BootstrapToken.Reveal()); err != nil {
 		return service.App{}, errors.Join(err, b.close(ctx))
 	}
-	return service.App{
+	app := service.App{
 		Routes: func(outer *http.ServeMux) { outer.Handle("/", b.mux) },
 		Checks: []service.Check{{Name: "store", Run: b.store.Ping}},
 		Stops: []service.Stop{
 			{Name: "access", Run: b.guard.Close},
 			{Name: "store", Run: func(context.Context) error { return b.store.Close() }},
 		},
-	}, nil
+	}
+	// Anybody may read /metrics; the names of releases are for whom access.anonymous says.
+	if e.Config.Access.Anonymous == grant.Viewer.String() {
+		app.Metrics = b.api.Metrics
+	}
+	return app, nil
 }
 
 // building is what web is made of.
 type building struct {
 	store *store.Store
 	guard *access.Guard
+	api   *api.API
 	mux   *http.ServeMux
 }
 
@@ -70,9 +78,15 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	b := &building{store: db, guard: guard, mux: http.NewServeMux()}
-	if err := guard.Install(b.mux, pages.Routes()...); err != nil {
+	programs, err := api.New(api.Config{Store: db, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	b := &building{store: db, guard: guard, api: programs, mux: http.NewServeMux()}
+	if err := guard.Install(b.mux, append(pages.Routes(), programs.Routes()...)...); err != nil {
 		return nil, errors.Join(err, b.close(ctx))
 	}
+	// What is under /api/ and no route is a problem, not a page; that it is none is no secret.
+	b.mux.Handle("/api/", programs.Missing())
 	return b, nil
 }

@@ -47,6 +47,9 @@ type Config struct {
 type App struct {
 	// Routes are installed before the service is ready; nil adds none.
 	Routes func(*http.ServeMux)
+	// Metrics adds to what /metrics shows, which anybody may read; nil adds nothing. When it
+	// fails, nothing that it wrote is shown.
+	Metrics func(context.Context, *Exposition) error
 	// Checks decide whether the service is ready.
 	Checks []Check
 	// Stops are taken in order, after the last request has been answered.
@@ -85,6 +88,12 @@ const maxHeaderBytes = 32 << 10
 // stopped. It returns nil after a graceful stop.
 func Run(ctx context.Context, c Config, start Start) error {
 	s := &server{config: c, metrics: newMetrics(c)}
+	s.metrics.more = func() func(context.Context, *Exposition) error {
+		if app := s.ready.Load(); app != nil {
+			return app.metrics
+		}
+		return nil
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
@@ -137,8 +146,9 @@ type server struct {
 }
 
 type application struct {
-	mux    *http.ServeMux
-	checks []Check
+	mux     *http.ServeMux
+	metrics func(context.Context, *Exposition) error
+	checks  []Check
 }
 
 func (s *server) httpServer(base context.Context) *http.Server {
@@ -201,6 +211,6 @@ func (s *server) boot(stop, running context.Context, end context.CancelFunc, sta
 	if got.app.Routes != nil {
 		got.app.Routes(mux)
 	}
-	s.ready.Store(&application{mux: mux, checks: got.app.Checks})
+	s.ready.Store(&application{mux: mux, metrics: got.app.Metrics, checks: got.app.Checks})
 	return nil
 }
