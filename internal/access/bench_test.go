@@ -65,7 +65,7 @@ func (l *logs) String() string {
 
 // bench is a guard with the real store and the real pages, and some routes.
 type bench struct {
-	t     *testing.T
+	t     testing.TB
 	store *store.Store
 	guard *access.Guard
 	mux   *http.ServeMux
@@ -93,7 +93,7 @@ func sample() []access.Route {
 	}
 }
 
-func newBench(t *testing.T, changes ...func(*access.Config)) *bench {
+func newBench(t testing.TB, changes ...func(*access.Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, clock: &clock{at: time.Date(2026, 11, 26, 18, 0, 0, 0, time.UTC)}, log: &logs{}, mux: http.NewServeMux()}
 	b.open(storetest.SQLite(t), changes...)
