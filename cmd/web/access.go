@@ -16,7 +16,7 @@ import (
 )
 
 // newGuard makes the guard of a configuration.
-func newGuard(e command.Env[config.Web], s access.Store, pages access.Pages) (*access.Guard, error) {
+func newGuard(ctx context.Context, e command.Env[config.Web], s access.Store, pages access.Pages) (*access.Guard, error) {
 	c := e.Config
 	anonymous, err := grant.ParseRole(c.Access.Anonymous)
 	if err != nil {
@@ -33,7 +33,7 @@ func newGuard(e command.Env[config.Web], s access.Store, pages access.Pages) (*a
 			return nil, err
 		}
 	}
-	return access.New(cfg)
+	return access.New(ctx, cfg)
 }
 
 func newIssuer(e command.Env[config.Web]) (*sso.Issuer, error) {

@@ -74,7 +74,7 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
 	}
-	guard, err := newGuard(e, db, pages)
+	guard, err := newGuard(ctx, e, db, pages)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

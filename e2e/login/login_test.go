@@ -213,6 +213,14 @@ func TestAnIssuerThatIsDownKeepsNobodyElseOut(t *testing.T) {
 		t.Skipf("needs the port back: %v", err)
 	}
 	w := &world{issuer: newIssuer(t, again, "http://"+web, "id token", false), web: web, log: log}
+	// It is left alone for a moment.
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); b.code != http.StatusSeeOther; <-tick.C {
+		if b.ask(http.MethodGet, "/login/oidc", nil); time.Now().After(deadline) {
+			t.Fatalf("after a while: got %d %s", b.code, b.body)
+		}
+	}
 	if bob := w.signIn(t, "bob", "/"); bob.code != 200 || bob.at.Path != "/" {
 		t.Errorf("when it is up: got %d at %s: %s", bob.code, bob.at, bob.body)
 	}

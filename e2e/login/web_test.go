@@ -132,7 +132,7 @@ func (b *browser) ask(method, to string, form url.Values) {
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	for name, value := range b.jars[u.Host] {
-		request.AddCookie(&http.Cookie{Name: name, Value: value})
+		request.Header.Add("Cookie", name+"="+value)
 	}
 	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {

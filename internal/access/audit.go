@@ -3,6 +3,8 @@ package access
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"strconv"
 
 	"github.com/rs/zerolog"
 
@@ -44,4 +46,28 @@ func (g *Guard) auditFailure(ctx context.Context, bad *badTokenError) {
 	if err := g.Audit(ctx, g.Entry(ctx, grant.ActionLoginFailed, bad.id, bad.why)); err != nil {
 		log.Error().Err(err).Msg("audit log cannot be written")
 	}
+}
+
+func (g *Guard) showAudit(w http.ResponseWriter, r *http.Request) {
+	all, err := g.cfg.Store.Audit(r.Context(), before(r), perPage+1)
+	if err != nil {
+		g.unavailable(w, r, err)
+		return
+	}
+	page := AuditLog{Entries: all, Now: g.cfg.Now()}
+	if len(all) > perPage {
+		page.Entries = all[:perPage]
+		page.Older = auditPath + "?before=" + strconv.FormatInt(all[perPage-1].Key, 10)
+	}
+	g.cfg.Pages.Audit(w, r, http.StatusOK, page)
+}
+
+// before is the key that a page of a list ends before. What is none is 0, for the first
+// page, which is what a link that was cut off is for.
+func before(r *http.Request) int64 {
+	key, err := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
+	if err != nil || key < 0 {
+		return 0
+	}
+	return key
 }

@@ -39,6 +39,7 @@ type SessionStore interface {
 // AuditStore keeps the audit log; *store.Store implements it.
 type AuditStore interface {
 	RecordAudit(ctx context.Context, e grant.Entry) error
+	Audit(ctx context.Context, before int64, limit int) ([]grant.Entry, error)
 }
 
 // Store is all that a guard keeps.
@@ -89,8 +90,9 @@ type Guard struct {
 	routes  []Route
 }
 
-// New makes a guard.
-func New(cfg Config) (*Guard, error) {
+// New makes a guard. What it writes down behind requests goes on when ctx ends, until
+// [Guard.Close].
+func New(ctx context.Context, cfg Config) (*Guard, error) {
 	switch {
 	case cfg.Store == nil || cfg.Pages == nil:
 		return nil, errors.New("access: no store, or no pages")
@@ -122,7 +124,7 @@ func New(cfg Config) (*Guard, error) {
 			return nil, fmt.Errorf("access: URL of the console: %w", err)
 		}
 	}
-	g.touches = newTouches(cfg.Store, cfg.Log)
+	g.touches = newTouches(context.WithoutCancel(ctx), cfg.Store, cfg.Log)
 	return g, nil
 }
 
@@ -195,20 +197,14 @@ func (g *Guard) origin(w http.ResponseWriter, r *http.Request) Origin {
 }
 
 // bearerOf returns the credentials of an Authorization header of the scheme Bearer (RFC
-// 6750, section 2.1), and whether there is one of any scheme.
+// 6750, section 2.1), and whether there is one. Those of other schemes are for somebody
+// else, such as a proxy in front; a browser sends them by itself, as it does cookies.
 func bearerOf(r *http.Request) (token string, ok bool) {
-	header := r.Header.Get("Authorization")
-	if header == "" {
-		return "", false
-	}
-	scheme, token, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", true
-	}
-	return strings.TrimSpace(token), true
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
 }
 
-// errBadToken says that a token is none, or none any more.
+// badTokenError says that a token is none, or none any more.
 type badTokenError struct {
 	// id is that of the token, "" when it has none.
 	id, why string

@@ -17,6 +17,7 @@ const (
 	issuerPath   = "/login/oidc"
 	callbackPath = "/login/oidc/callback"
 	tokensPath   = "/settings/tokens"
+	auditPath    = "/settings/audit"
 )
 
 // own are the routes of the guard itself.
@@ -34,6 +35,7 @@ func (g *Guard) own() []Route {
 		operators(http.MethodGet, tokensPath, g.showTokens),
 		operators(http.MethodPost, tokensPath, g.makeToken),
 		operators(http.MethodPost, tokensPath+"/{id}/revoke", g.revokeToken),
+		{Method: http.MethodGet, Pattern: auditPath, Kind: Page, Role: Auditor, Handler: http.HandlerFunc(g.showAudit)},
 	}
 	if g.cfg.Issuer != nil {
 		all = append(all, public(http.MethodGet, issuerPath, g.toIssuer), public(http.MethodGet, callbackPath, g.fromIssuer))
@@ -61,7 +63,7 @@ func (g *Guard) showSignIn(w http.ResponseWriter, r *http.Request) {
 		g.unavailable(w, r, err)
 	case ok:
 		w.Header().Set("Cache-Control", "no-store")
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath lets nothing but paths of ours through
 	default:
 		page := g.page(r, next)
 		// We come back here after signing in, to see whether the cookie was kept.

@@ -26,7 +26,7 @@ func (b *bench) signIn(token string) string {
 }
 
 // sent is the session's cookie of an answer.
-func sent(t *testing.T, w *httptest.ResponseRecorder) string {
+func sent(t testing.TB, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	for _, c := range w.Result().Cookies() {
 		if c.Name == "__Host-tallyman" && c.MaxAge >= 0 {

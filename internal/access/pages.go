@@ -13,6 +13,8 @@ type Pages interface {
 	SignIn(w http.ResponseWriter, r *http.Request, status int, page SignIn)
 	// Tokens lists tokens, and shows the one that was just made.
 	Tokens(w http.ResponseWriter, r *http.Request, status int, page TokenList)
+	// Audit lists the audit log.
+	Audit(w http.ResponseWriter, r *http.Request, status int, page AuditLog)
 	// Refuse says why something is not done.
 	Refuse(w http.ResponseWriter, r *http.Request, status int, page Refusal)
 }
@@ -49,6 +51,14 @@ type TokenList struct {
 	// that it is shown.
 	Made   *grant.Token
 	Secret string
+}
+
+// AuditLog is what is shown of the audit log.
+type AuditLog struct {
+	Entries []grant.Entry
+	Now     time.Time
+	// Older is the path of the page with older ones, "" when there are none.
+	Older string
 }
 
 // Refusal is what is shown instead of what was asked for.

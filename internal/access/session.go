@@ -26,7 +26,7 @@ func cookie(name, value string, expires time.Time) *http.Cookie {
 
 // forget has the browser drop a cookie.
 func forget(w http.ResponseWriter, name string) {
-	c := cookie(name, "", time.Time{})
+	c := cookie(name, "", time.Time{}) //nolint:gosec // cookie sets all three attributes
 	c.MaxAge = -1
 	http.SetCookie(w, c)
 }

@@ -109,11 +109,7 @@ func (g *Guard) RevokeToken(ctx context.Context, id string) (bool, error) {
 
 // list is the page of tokens for a request, without what was asked for.
 func (g *Guard) list(r *http.Request) (TokenList, error) {
-	before, err := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
-	if err != nil || before < 0 {
-		before = 0 // the first page, which is what a link that was cut off is for
-	}
-	all, err := g.cfg.Store.Tokens(r.Context(), before, perPage+1)
+	all, err := g.cfg.Store.Tokens(r.Context(), before(r), perPage+1)
 	if err != nil {
 		return TokenList{}, err
 	}

@@ -232,11 +232,11 @@ func TestTokensAreMadeOfTheRandomnessThatIsHandedIn(t *testing.T) {
 	if _, err := zero.mint(access.NewToken{Name: "x", Role: access.Viewer, Scopes: []grant.Scope{grant.Read}, Days: 1}); err == nil {
 		t.Error("without randomness: got no error")
 	}
-	real := newBench(t, func(c *access.Config) { c.Random = rand.Reader })
+	random := newBench(t, func(c *access.Config) { c.Random = rand.Reader })
 	form := regexp.MustCompile(access.TokenForm)
 	seen := map[string]bool{}
 	for range 50 {
-		token := real.token(access.Viewer, grant.Read)
+		token := random.token(access.Viewer, grant.Read)
 		if seen[token] || !form.MatchString(token) {
 			t.Errorf("got %s twice, or not of the form", token)
 		}

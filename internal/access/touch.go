@@ -40,17 +40,17 @@ type touch struct {
 	what func(context.Context) error
 }
 
-func newTouches(s Store, log zerolog.Logger) *touches {
+func newTouches(ctx context.Context, s Store, log zerolog.Logger) *touches {
 	t := &touches{store: s, log: log, queue: make(chan touch, mostTouches), ended: make(chan struct{}), waiting: make(map[string]bool)}
-	go t.run()
+	go t.run(ctx)
 	return t
 }
 
-func (t *touches) run() {
+func (t *touches) run(ctx context.Context) {
 	defer close(t.ended)
 	for next := range t.queue {
-		ctx, cancel := context.WithTimeout(context.Background(), touchTimeout)
-		err := next.what(ctx)
+		bounded, cancel := context.WithTimeout(ctx, touchTimeout)
+		err := next.what(bounded)
 		cancel()
 		if err != nil {
 			t.log.Warn().Err(err).Msg("use not written down")

@@ -31,7 +31,9 @@ func pair(t *testing.T) (certificate, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := func(kind string, b []byte) string { return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})) }
+	text := func(kind string, b []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}))
+	}
 	return text("CERTIFICATE", der), text("PRIVATE KEY", encoded)
 }
 
@@ -52,7 +54,9 @@ func TestSettingsOfAccess(t *testing.T) {
 	c := got.Config
 	want := []any{
 		[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("fd00::/8")},
-		[]ClaimedRole{{"cn=ops, ou=x", "operator"}, {"all people", "viewer"}}, []string{"groups", "email"}, token, key,
+		[]ClaimedRole{{"cn=ops, ou=x", "operator"}, {"all people", "viewer"}},
+		[]string{"groups", "email"},
+		token, key,
 	}
 	found := []any{c.TrustedProxies, c.OIDC.Roles, c.OIDC.Scopes, c.Access.BootstrapToken.Reveal(), string(c.TLS.Key.Content)}
 	if diff := cmp.Diff(want, found, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {

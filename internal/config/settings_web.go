@@ -39,7 +39,7 @@ func (w *Web) settings() []setting {
 			"Scopes to ask the issuer for, beside openid. Some issuers make the claim of roles for a scope such as groups only."),
 		bind("limits.requests", &w.Limits.Requests, whole(1, 100_000), "50",
 			"Requests a second that each token, person or, of who is not signed in, address may make for long; twice as many at once."),
-		bind("limits.failed_logins", &w.Limits.FailedLogins, whole(1, 1000), "10",
+		bind("limits.failed_logins", &w.Limits.FailedLogins, whole(3, 1000), "10",
 			"Failed attempts to sign in that an address may make in a minute."),
 	}
 }

@@ -19,6 +19,11 @@ func (c *Console) Tokens(w http.ResponseWriter, r *http.Request, status int, l a
 	c.form(w, r, status, tokensPage(c.page("Tokens"), l))
 }
 
+// Audit shows the audit log. It is part of [access.Pages].
+func (c *Console) Audit(w http.ResponseWriter, r *http.Request, status int, l access.AuditLog) {
+	c.form(w, r, status, auditPage(c.page("Audit log"), l))
+}
+
 // Refuse shows why something is not done. It is part of [access.Pages].
 func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, refusal access.Refusal) {
 	c.form(w, r, status, refusalPage(c.page(refusal.Title), refusal))
@@ -26,6 +31,17 @@ func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, ref
 
 // manages reports whether somebody may make tokens.
 func manages(p access.Principal) bool { return p.May(access.Operator, grant.Tokens) }
+
+// reviews reports whether somebody may read the audit log.
+func reviews(p access.Principal) bool { return p.May(access.Auditor, grant.Read) }
+
+// orNone is text, or a dash where there is none.
+func orNone(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}
 
 // roleMeaning says in a few words what a role may do.
 func roleMeaning(r access.Role) string {

@@ -145,7 +145,9 @@ func (c *Console) make(w http.ResponseWriter, r *http.Request, content templ.Com
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", contentPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: a form would then say that it comes from nowhere, and be refused
+	// where the browser does not say Sec-Fetch-Site.
+	h.Set("Referrer-Policy", "same-origin")
 	return body.Bytes(), true
 }
 

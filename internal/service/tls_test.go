@@ -66,7 +66,11 @@ func serial(t *testing.T, address string, config *tls.Config) (int64, error) {
 		return 0, err
 	}
 	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
+	secure, ok := conn.(*tls.Conn)
+	if !ok {
+		t.Fatalf("got a %T", conn)
+	}
+	return secure.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
 }
 
 func TestAServiceWithACertificateSpeaksTLSAlone(t *testing.T) {

@@ -70,7 +70,7 @@ func Rows(routes []access.Route, visitors []Visitor) []Row {
 			for _, v := range visitors {
 				row := Row{Visitor: v, Method: method, Path: pathOf(pattern), Want: NoMethod}
 				if ok {
-					row.Want = expected(&route, method, v)
+					row.Want = expected(&route, v)
 				}
 				rows = append(rows, row)
 			}
@@ -80,7 +80,7 @@ func Rows(routes []access.Route, visitors []Visitor) []Row {
 }
 
 // expected says in its own words what the guard has to do.
-func expected(r *access.Route, method string, v Visitor) Answer {
+func expected(r *access.Route, v Visitor) Answer {
 	switch {
 	case r.Kind == access.Public:
 		return Admitted

@@ -42,7 +42,9 @@ type Config struct {
 
 const (
 	// timeout bounds one request to the issuer.
-	timeout = 10 * time.Second
+	timeout = 5 * time.Second
+	// pause is how long an issuer that could not be reached is left alone.
+	pause = 2 * time.Second
 	// bodyLimit bounds one answer of the issuer.
 	bodyLimit = 1 << 20
 )
@@ -52,6 +54,10 @@ type Issuer struct {
 	cfg      Config
 	client   *http.Client
 	provider atomic.Pointer[oidc.Provider]
+	// turn is taken by who asks for the endpoints, and guards what comes after it.
+	turn   chan struct{}
+	failed time.Time // zero when the issuer was never asked in vain
+	why    error
 }
 
 // New returns the issuer of a configuration. It contacts nobody.
@@ -59,7 +65,7 @@ func New(cfg Config) *Issuer {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Issuer{cfg: cfg, client: &http.Client{
+	return &Issuer{cfg: cfg, turn: make(chan struct{}, 1), client: &http.Client{
 		Timeout: timeout,
 		Transport: limited{&http.Transport{
 			Proxy: http.ProxyFromEnvironment, MaxResponseHeaderBytes: 64 << 10, MaxIdleConns: 4, IdleConnTimeout: time.Minute,
@@ -156,11 +162,37 @@ func (i *Issuer) more(ctx context.Context, provider *oidc.Provider, tokens *oaut
 	return nil
 }
 
-// discover asks the issuer for its endpoints, until it has answered once.
+// discover asks the issuer for its endpoints, until it has answered once. One asks at a
+// time, and those who wait take the answer, or the lack of it: an issuer that hangs is not
+// asked by everybody who wants to sign in.
 func (i *Issuer) discover(ctx context.Context) (*oidc.Provider, error) {
 	if p := i.provider.Load(); p != nil {
 		return p, nil
 	}
+	select {
+	case i.turn <- struct{}{}:
+		defer func() { <-i.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ask issuer %s for its endpoints: %w", i.cfg.Issuer, context.Cause(ctx))
+	}
+	if p := i.provider.Load(); p != nil {
+		return p, nil
+	}
+	if !i.failed.IsZero() && i.cfg.Now().Sub(i.failed) < pause {
+		return nil, i.why
+	}
+	p, err := i.ask(ctx)
+	if err != nil {
+		if ctx.Err() == nil { // else it was the browser that went away
+			i.failed, i.why = i.cfg.Now(), err
+		}
+		return nil, err
+	}
+	i.provider.Store(p)
+	return p, nil
+}
+
+func (i *Issuer) ask(ctx context.Context) (*oidc.Provider, error) {
 	p, err := oidc.NewProvider(oidc.ClientContext(ctx, i.client), i.cfg.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("ask issuer %s for its endpoints: %w", i.cfg.Issuer, err)
@@ -176,7 +208,6 @@ func (i *Issuer) discover(ctx context.Context) (*oidc.Provider, error) {
 			return nil, err
 		}
 	}
-	i.provider.Store(p)
 	return p, nil
 }
 
