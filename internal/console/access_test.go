@@ -21,7 +21,7 @@ const hostile = `"><script>alert(1)</script><a href='javascript:x'>`
 // shown renders a page of access for a principal.
 func shown(t *testing.T, who access.Principal, show func(access.Pages, http.ResponseWriter, *http.Request)) (*httptest.ResponseRecorder, document) {
 	t.Helper()
-	c, err := console.New(console.Config{Store: fixed{}, Log: zerolog.New(&bytes.Buffer{}), Now: func() time.Time { return now }})
+	c, err := console.New(console.Config{Store: &memory{}, Log: zerolog.New(&bytes.Buffer{}), Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
