@@ -80,7 +80,7 @@ func (b *building) ask(ctx context.Context, r account.Request) error {
 // audited is the store as the API has it: what somebody asks for, or hands in, is written
 // down first, as it is for the console.
 type audited struct {
-	*store.Store
+	*reading
 
 	b *building
 }
@@ -94,7 +94,7 @@ func (a audited) HandIn(ctx context.Context, u account.Upload) error {
 	if err := a.b.guard.Audit(ctx, a.b.guard.Entry(ctx, grant.ActionUpload, subject, fmt.Sprintf("about %s, %d bytes", u.Subject, len(u.Content)))); err != nil {
 		return err
 	}
-	return a.Store.HandIn(ctx, u)
+	return a.reading.HandIn(ctx, u)
 }
 
 func (b *building) close(ctx context.Context) error {
@@ -108,12 +108,13 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	b := &building{store: db, mux: http.NewServeMux()}
-	b.api, err = api.New(api.Config{Store: audited{db, b}, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
+	shared := newReading(db, e.Now)
+	b.api, err = api.New(api.Config{Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	reference := b.api.Reference()
-	b.pages, err = console.New(console.Config{Store: db, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference})
+	b.pages, err = console.New(console.Config{Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
 	}
