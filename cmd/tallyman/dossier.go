@@ -35,7 +35,7 @@ func (f *limitFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.limits.Entries, "max-entries", 10_000, "entries that a dossier may have")
 }
 
-func (f *limitFlags) check() error {
+func (f *limitFlags) checkLimits() error {
 	if f.limits.Size <= 0 || f.limits.Entries <= 0 {
 		return fmt.Errorf("--max-size, --max-entries: expected more than 0, found %d and %d", f.limits.Size, f.limits.Entries)
 	}

@@ -56,7 +56,7 @@ Exit codes: 0 copied and verified; 1 damaged, not verified at the target, or som
 
 func (f *dossierCopyFlags) run(cmd *cobra.Command, from, repository string) (err error) {
 	required, err := paperKinds(f.require)
-	if err = errors.Join(err, f.checkTrust(), f.limitFlags.check(), f.checkNames(repository)); err != nil {
+	if err = errors.Join(err, f.checkTrust(), f.checkLimits(), f.checkNames(repository)); err != nil {
 		return usageError{err}
 	}
 	if f.given() {

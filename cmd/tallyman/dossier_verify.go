@@ -49,7 +49,7 @@ Exit codes: 0 whole, and what is required is verified; 1 damaged, or a paper is 
 
 func (f *dossierVerifyFlags) run(cmd *cobra.Command, path string) (err error) {
 	required, err := paperKinds(f.require)
-	if err = errors.Join(err, f.checkTrust(), f.limitFlags.check()); err != nil {
+	if err = errors.Join(err, f.checkTrust(), f.checkLimits()); err != nil {
 		return usageError{err}
 	}
 	if f.format != "table" && f.format != "json" {

@@ -146,10 +146,10 @@ func (f *File) problem(name string, err error) *DamageError {
 // checkList reads index.json and dossier.json, and compares the first with the second.
 // The result has the artifact that carries dossier.json.
 func (f *File) checkList() (c Checked, own v1.Descriptor, problem, err error) {
-	if b, err := f.content(nameVersion, maxDocument); err != nil || string(b) != versionFile {
+	if b, err := f.content(nameVersion); err != nil || string(b) != versionFile {
 		return c, own, f.problem(nameVersion, fmt.Errorf("expected %s, found %.100q%s", versionFile, b, behind(err))), nil
 	}
-	b, err := f.content(nameIndex, maxDocument)
+	b, err := f.content(nameIndex)
 	if err != nil {
 		return c, own, f.problem(nameIndex, err), nil
 	}
@@ -167,7 +167,7 @@ func (f *File) checkList() (c Checked, own v1.Descriptor, problem, err error) {
 		return c, own, f.problem(blobPath(c.Digest), err), nil
 	}
 	list := release.Digest(carrier.Layers[0].Digest.String())
-	document, err := f.blob(list, maxDocument)
+	document, err := f.blob(list)
 	if err == nil {
 		c.Manifest, err = parseManifest(document)
 	}
@@ -198,7 +198,7 @@ func lastType(index *v1.IndexManifest) string {
 
 // carrier reads the manifest that carries dossier.json as its first layer.
 func (f *File) carrier(digest release.Digest) (*v1.Manifest, error) {
-	b, err := f.blob(digest, maxDocument)
+	b, err := f.blob(digest)
 	if err != nil {
 		return nil, err
 	}

@@ -176,9 +176,9 @@ func check(t testing.TB, path string, limits Limits) error {
 	return err
 }
 
-// some returns the path of a blob with the role.
-func (c *crafted) some(role Role) string {
-	at := slices.IndexFunc(c.manifest.Blobs, func(b Blob) bool { return b.Role == role })
+// layer returns the path of the layer.
+func (c *crafted) layer() string {
+	at := slices.IndexFunc(c.manifest.Blobs, func(b Blob) bool { return b.Role == RoleLayer })
 	return blobPath(c.manifest.Blobs[at].Digest)
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -94,6 +95,9 @@ func Create(ctx context.Context, path string, items []Item, o Options) (created 
 		return failed(err)
 	}
 	if err := c.pack(ctx, p, own); err != nil {
+		return failed(errors.Join(err, p.discard()))
+	}
+	if err := c.prove(ctx, p); err != nil {
 		return failed(errors.Join(err, p.discard()))
 	}
 	if err := p.finish(path); err != nil {
@@ -307,6 +311,16 @@ func (c *collection) finish() (*own, error) {
 	return o, err
 }
 
+// prove checks what was written as a reader does, before it gets its name.
+func (c *collection) prove(ctx context.Context, p *packer) error {
+	f, err := read(p.file.Name(), p.file, p.at, Limits{Size: math.MaxInt64, Entries: 2 * maxBlobs})
+	if err != nil {
+		return err
+	}
+	_, err = f.Check(ctx, c.options.Progress)
+	return err
+}
+
 // pack writes everything in the order of names.
 func (c *collection) pack(ctx context.Context, p *packer, o *own) error {
 	all := c.walk.sorted()
@@ -328,7 +342,10 @@ func (c *collection) pack(ctx context.Context, p *packer, o *own) error {
 	if err := p.add(ctx, nameIndex, int64(len(o.index)), bytesOf(o.index)); err != nil {
 		return err
 	}
-	return p.add(ctx, nameVersion, int64(len(versionFile)), bytesOf([]byte(versionFile)))
+	if err := p.add(ctx, nameVersion, int64(len(versionFile)), bytesOf([]byte(versionFile))); err != nil {
+		return err
+	}
+	return p.end()
 }
 
 // open says where each blob comes from.

@@ -124,20 +124,20 @@ func (l files) Blobs() ([]string, error) {
 func (l files) Close() error { return nil }
 
 // content reads an entry that is not large.
-func (f *File) content(name string, limit int64) ([]byte, error) {
+func (f *File) content(name string) ([]byte, error) {
 	body, size, err := files{f}.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
-	if size > limit {
-		return nil, fmt.Errorf("%w: expected at most %d bytes, found %d", ErrLimit, limit, size)
+	if size > maxDocument {
+		return nil, fmt.Errorf("%w: expected at most %d bytes, found %d", ErrLimit, maxDocument, size)
 	}
 	return io.ReadAll(body)
 }
 
-func (f *File) blob(digest release.Digest, limit int64) ([]byte, error) {
-	b, err := f.content(blobPath(digest), limit)
+func (f *File) blob(digest release.Digest) ([]byte, error) {
+	b, err := f.content(blobPath(digest))
 	if err == nil && digestOf(b) != digest {
 		err = fmt.Errorf("expected content of that digest, found %s", digestOf(b))
 	}

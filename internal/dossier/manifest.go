@@ -55,6 +55,7 @@ const (
 // first, in the order of index.json.
 type Role string
 
+// The roles of blobs.
 const (
 	RoleIndex         Role = "index"          // of an image
 	RoleManifest      Role = "manifest"       // of a platform

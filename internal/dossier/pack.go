@@ -130,9 +130,8 @@ func (c *counted) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// finish ends the archive, writes the table of contents and gives the file its name.
-// The file is there whole, or as it was.
-func (p *packer) finish(path string) error {
+// end ends the archive, and writes the table of contents.
+func (p *packer) end() error {
 	end, err := p.frame(func(w io.Writer) error {
 		// Two blocks of zeros (POSIX.1, pax, "ustar Interchange Format").
 		_, err := w.Write(make([]byte, 2*blockSize))
@@ -151,6 +150,11 @@ func (p *packer) finish(path string) error {
 		return err
 	}
 	p.at += int64(len(b))
+	return nil
+}
+
+// finish gives the file its name. The file is there whole, or as it was.
+func (p *packer) finish(path string) error {
 	if err := p.file.Sync(); err != nil {
 		return err
 	}

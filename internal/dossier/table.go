@@ -112,7 +112,7 @@ func readTable(r io.ReaderAt, size int64) (table, int64, error) {
 			"it is cut short, followed by something, compressed anew, or no dossier", tableMark, mark)
 	}
 	length := binary.LittleEndian.Uint64(foot[:8])
-	if length > maxTable || int64(length) > size-skippableHead-tableFoot { //nolint:gosec // bounded by the first
+	if length > maxTable || int64(length) > size-skippableHead-tableFoot {
 		return table{}, 0, fmt.Errorf("expected a length of at most %d bytes and of no more than the file, found %d", maxTable, length)
 	}
 	at := size - tableFoot - int64(length) - skippableHead
@@ -127,10 +127,10 @@ func readTable(r io.ReaderAt, size int64) (table, int64, error) {
 	if magic := binary.LittleEndian.Uint32(whole); magic != skippableMagic {
 		return table{}, 0, fmt.Errorf("expected a skippable frame with magic number %#x, found %#x", skippableMagic, magic)
 	}
-	if found := binary.LittleEndian.Uint32(whole[4:]); int64(found) != int64(length)+tableFoot { //nolint:gosec // bounded above
-		return table{}, 0, fmt.Errorf("expected a skippable frame of %d bytes, found %d", int64(length)+tableFoot, found) //nolint:gosec // bounded above
+	if found := binary.LittleEndian.Uint32(whole[4:]); int64(found) != int64(length)+tableFoot {
+		return table{}, 0, fmt.Errorf("expected a skippable frame of %d bytes, found %d", int64(length)+tableFoot, found)
 	}
-	t, err := parseTable(whole[skippableHead : skippableHead+int64(length)]) //nolint:gosec // bounded above
+	t, err := parseTable(whole[skippableHead : skippableHead+int64(length)])
 	return t, at, err
 }
 

@@ -71,7 +71,7 @@ func (f *File) Trust(m Manifest) (evidence.Trust, error) {
 		return evidence.Trust{}, ErrNoTrust
 	}
 	failed := func(err error) error { return fmt.Errorf("dossier %s: trust %s: %w", f.name, m.Trust, err) }
-	b, err := f.blob(m.Trust, maxDocument)
+	b, err := f.blob(m.Trust)
 	if err != nil {
 		return evidence.Trust{}, failed(err)
 	}
@@ -79,7 +79,7 @@ func (f *File) Trust(m Manifest) (evidence.Trust, error) {
 	if err != nil {
 		return evidence.Trust{}, failed(err)
 	}
-	config, err := f.blob(release.Digest(manifest.Config.Digest.String()), maxDocument)
+	config, err := f.blob(release.Digest(manifest.Config.Digest.String()))
 	if err != nil {
 		return evidence.Trust{}, failed(err)
 	}
@@ -89,7 +89,7 @@ func (f *File) Trust(m Manifest) (evidence.Trust, error) {
 	}
 	t := evidence.Trust{RequireLog: list.RequireLog}
 	for _, key := range list.Keys {
-		pem, err := f.blob(key.Digest, maxDocument)
+		pem, err := f.blob(key.Digest)
 		if err != nil {
 			return evidence.Trust{}, failed(fmt.Errorf("key %.100q: %w", key.Name, err))
 		}
@@ -99,7 +99,7 @@ func (f *File) Trust(m Manifest) (evidence.Trust, error) {
 		t.Identities = append(t.Identities, evidence.Identity(identity))
 	}
 	if list.TrustedRoot != "" {
-		if t.TrustedRoot, err = f.blob(list.TrustedRoot, maxDocument); err != nil {
+		if t.TrustedRoot, err = f.blob(list.TrustedRoot); err != nil {
 			return evidence.Trust{}, failed(fmt.Errorf("trusted root: %w", err))
 		}
 	}

@@ -228,7 +228,7 @@ func (m rawManifest) MediaType() (types.MediaType, error) {
 
 // outgoing is a blob in the form that the library sends.
 type outgoing struct {
-	ctx  context.Context //nolint:containedctx // of one call
+	ctx  context.Context
 	blob Blob
 	hash v1.Hash
 
@@ -247,7 +247,9 @@ func (o *outgoing) DiffID() (v1.Hash, error) { return o.hash, nil }
 func (o *outgoing) Size() (int64, error) { return o.blob.Size, nil }
 
 // MediaType is that of the descriptor.
-func (o *outgoing) MediaType() (types.MediaType, error) { return types.MediaType(o.blob.MediaType), nil }
+func (o *outgoing) MediaType() (types.MediaType, error) {
+	return types.MediaType(o.blob.MediaType), nil
+}
 
 // Uncompressed is the blob as it is.
 func (o *outgoing) Uncompressed() (io.ReadCloser, error) { return o.Compressed() }
