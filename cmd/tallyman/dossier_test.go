@@ -242,3 +242,34 @@ func TestDossierTimeOfTheEnvironment(t *testing.T) {
 		t.Errorf("got %d, %s", code, stderr)
 	}
 }
+
+// What the cosign command made, through a file, from each kind of registry to each.
+func TestDossierCarriesWhatCosignMade(t *testing.T) {
+	t.Parallel()
+	kinds := map[string]func(testing.TB) *registrytest.Server{"referrers": registrytest.NewWithReferrers, "no referrers": registrytest.New}
+	for _, recording := range []string{"cosign-tags.json", "cosign-bundles.json"} {
+		for from, source := range kinds {
+			for to, target := range kinds {
+				t.Run(recording+" from "+from+" to "+to, func(t *testing.T) {
+					t.Parallel()
+					srv := source(t)
+					key := signedIn(t, srv, recording)
+					file := filepath.Join(t.TempDir(), "web.dossier")
+					all := []string{"--key", key, "--require", "signature,sbom,provenance,vex,summary"}
+					repository := target(t).Repository("mirror/web")
+					for _, args := range [][]string{
+						{"dossier", "create", "-o", file, srv.Repository("acme/web") + ":v1.0.0"},
+						{"dossier", "verify", file},
+						{"dossier", "copy", file, repository, "--tag", "v1.0.0"},
+						{"verify", repository + ":v1.0.0"},
+						{"dossier", "copy", srv.Repository("acme/web") + ":v1.0.0", target(t).Repository("mirror/web")},
+					} {
+						if code, stdout, stderr := tallyman(t, append(args, all...)...); code != exitPass {
+							t.Fatalf("%s: exit %d\n%s%s", args[:2], code, stdout, stderr)
+						}
+					}
+				})
+			}
+		}
+	}
+}

@@ -11,8 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 func TestACraftedFileIsWholeBeforeItIsChanged(t *testing.T) {
@@ -353,23 +351,5 @@ func TestAWindowThatNeedsMuchMemoryIsRefused(t *testing.T) {
 	c.frames[partEnd] = append(frame, 0, 0, 0, 0)
 	if err := check(t, c.write(), Limits{}); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "expected a Zstandard window of at most 8388608 bytes, found 1073741824") {
 		t.Errorf("got %v, want %v", err, ErrLimit)
-	}
-}
-
-func TestRolesOfDigestsThatComeTwice(t *testing.T) {
-	t.Parallel()
-	w := newWalk(false)
-	b := Blob{Digest: digestOf(nil), Size: 0, Role: RoleConfig}
-	for i, want := range []bool{true, false} {
-		if fresh, err := w.note(b); err != nil || fresh != want {
-			t.Errorf("%d: got %v, %v; want %v", i, fresh, err, want)
-		}
-	}
-	b.Size = 1
-	if _, err := w.note(b); err == nil {
-		t.Error("of another size: expected an error")
-	}
-	if _, err := release.ParseDigest(string(b.Digest)); err != nil {
-		t.Error(err)
 	}
 }
