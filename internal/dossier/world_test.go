@@ -87,14 +87,20 @@ func (w *world) refer(subject release.Digest, tag string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	body, err := json.Marshal(manifest)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	body := marshal(w.t, manifest)
 	if err := remote.Put(repo.Digest(digestOf(body)), raw(body)); err != nil {
 		w.t.Fatal(err)
 	}
 	w.server.Delete(w.t, "acme/web", tag)
+}
+
+func marshal(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 type raw []byte
