@@ -56,9 +56,14 @@ func (f *File) Check(ctx context.Context, progress Progress) (Checked, error) {
 
 // checkEntries compares each entry by itself.
 func (f *File) checkEntries(ctx context.Context, progress Progress) error {
+	decoder, err := newDecompressor(nil)
+	if err != nil {
+		return err
+	}
+	defer decoder.Close()
 	var damage DamageError
 	note := func(name string, at frame, check func(io.Reader) error) error {
-		hashErr, contentErr := scanFrame(f.r, at, check)
+		hashErr, contentErr := scanFrame(decoder, f.r, at, check)
 		if hashErr == nil {
 			// What the frame is explains more than what became of its content.
 			if err := checkFrame(f.r, at); err != nil {

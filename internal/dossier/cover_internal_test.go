@@ -9,8 +9,8 @@ import (
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// Of a small dossier no byte is left out: each is flipped, in one bit and in all, and
-// what is told of is what it belongs to.
+// Of a small dossier no byte is left out: each is flipped in one bit, and what is told
+// of is what it belongs to.
 func TestEveryByteIsCovered(t *testing.T) {
 	t.Parallel()
 	whole, err := os.ReadFile(craft(t).write())
@@ -33,17 +33,15 @@ func TestEveryByteIsCovered(t *testing.T) {
 		return partTable
 	}
 	for offset := range int64(len(whole)) {
-		for _, mask := range []byte{1 << (offset % 8), 0xff} {
-			b := bytes.Clone(whole)
-			b[offset] ^= mask
-			f, err := read("flipped", bytes.NewReader(b), int64(len(b)), Limits{})
-			if err == nil {
-				_, err = f.Check(t.Context(), nil)
-			}
-			var damage *DamageError
-			if !errors.As(err, &damage) || len(damage.Problems) != 1 || damage.Problems[0].Entry != part(offset) {
-				t.Errorf("byte %d with %#02x: got %v, want %s to be named", offset, mask, err, part(offset))
-			}
+		b := bytes.Clone(whole)
+		b[offset] ^= 1 << (offset % 8)
+		f, err := read("flipped", bytes.NewReader(b), int64(len(b)), Limits{})
+		if err == nil {
+			_, err = f.Check(t.Context(), nil)
+		}
+		var damage *DamageError
+		if !errors.As(err, &damage) || len(damage.Problems) != 1 || damage.Problems[0].Entry != part(offset) {
+			t.Errorf("byte %d: got %v, want %s to be named", offset, err, part(offset))
 		}
 	}
 	t.Logf("%d bytes", len(whole))

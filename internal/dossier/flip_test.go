@@ -104,15 +104,15 @@ func TestAFlippedByteIsDetectedAndNamed(t *testing.T) {
 		}
 	}
 	for _, p := range all {
-		const head, tail = 16, 8
+		const head, tail = 12, 6
 		for offset := p.start; offset < p.end; offset++ {
 			if offset >= p.start+head && offset < p.end-tail {
 				continue
 			}
 			flip(p, offset, 1<<random.IntN(8))
 		}
-		for range 8 {
-			flip(p, p.start+random.Int64N(p.end-p.start), byte(random.UintN(255))+1)
+		for range 6 {
+			flip(p, p.start+random.Int64N(p.end-p.start), 1+byte(random.UintN(255))) //nolint:gosec // below 255
 		}
 	}
 	// The header of the first frame, each bit.

@@ -89,15 +89,11 @@ func newDecompressor(r io.Reader) (*zstd.Decoder, error) {
 // scanFrame reads a part of a file to its end: its content is handed to content, which
 // may stop early, and its bytes are hashed. The first error is that of the hash, the
 // second of what content said.
-func scanFrame(r io.ReaderAt, f frame, content func(io.Reader) error) (hashErr, contentErr error) {
+func scanFrame(decoder *zstd.Decoder, r io.ReaderAt, f frame, content func(io.Reader) error) (hashErr, contentErr error) {
 	sum := sha256.New()
 	packed := io.TeeReader(io.NewSectionReader(r, f.Offset, f.Packed), sum)
-	decoder, err := newDecompressor(packed)
-	if err != nil {
-		contentErr = err
-	} else {
+	if contentErr = decoder.Reset(packed); contentErr == nil {
 		contentErr = content(decoder)
-		decoder.Close()
 	}
 	if _, err := io.Copy(io.Discard, packed); err != nil {
 		return fmt.Errorf("read: %w", err), contentErr
