@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -153,7 +154,7 @@ func (c *copier) checkPapers(ctx context.Context) error {
 		switch {
 		case c.options.Force, holdsAll(own, theirs):
 		case holdsAll(theirs, own):
-			c.papers[i].tag = ""
+			c.papers[i].held = true
 		default:
 			return fmt.Errorf("%w: tag %s: expected papers that the source has, found others, in %s", ErrRefused, p.tag, there.Digest)
 		}
@@ -210,6 +211,9 @@ func (c *copier) verify(ctx context.Context) error {
 	if err := sameStates(source, c.copied.Examination); err != nil {
 		return err
 	}
+	if err := c.samePapers(ctx); err != nil {
+		return err
+	}
 	if c.options.Accept == nil {
 		return nil
 	}
@@ -222,6 +226,55 @@ func (c *copier) examine(ctx context.Context, source evidence.Source, repository
 		return release.Examination{}, err
 	}
 	return examiner.Examine(ctx, repository, c.item.Digest)
+}
+
+// samePapers demands every artifact of the source at the target, those that are not read
+// as papers and those about papers among them.
+func (c *copier) samePapers(ctx context.Context) error {
+	at := place{newMemo(unstreamed{c.target}), c.repository}
+	found, _, err := beside(ctx, at, c.item.Digest, c.options.PapersOnly)
+	if err != nil {
+		return err
+	}
+	there := make(map[string]bool)
+	for _, p := range found {
+		there[string(p.digest)] = true
+		content, err := at.source.Manifest(ctx, at.repository, string(p.digest))
+		if err != nil {
+			return err
+		}
+		for _, desc := range listedIn(content) {
+			there[desc.Digest.String()] = true
+		}
+	}
+	for _, p := range c.papers {
+		content, err := c.from.source.Manifest(ctx, c.from.repository, string(p.digest))
+		if err != nil {
+			return err
+		}
+		// A list is merged into that of the target, or its registry lists by itself.
+		wanted := []string{string(p.digest)}
+		if listed := listedIn(content); len(listed) > 0 {
+			wanted = wanted[:0]
+			for _, desc := range listed {
+				wanted = append(wanted, desc.Digest.String())
+			}
+		}
+		for _, digest := range wanted {
+			if !there[digest] && !p.held {
+				return fmt.Errorf("%w: expected paper %s beside the image at the target, found it listed nowhere", ErrRefused, digest)
+			}
+		}
+	}
+	return nil
+}
+
+// unstreamed is a target whose blobs are not read.
+type unstreamed struct{ evidence.Source }
+
+// Stream fails.
+func (unstreamed) Stream(_ context.Context, _ string, digest release.Digest, _ int64) (io.ReadCloser, error) {
+	return nil, fmt.Errorf("blob %s: expected nobody to read it", digest)
 }
 
 // sameStates demands every paper of the source at the target, in the same state.
@@ -237,6 +290,11 @@ func sameStates(source, target release.Examination) error {
 				differ = append(differ, fmt.Errorf("%s of %s: expected %s to be %s at the target, found it %s: %s",
 					want.Kind, want.On, p.Blob, p.State, found.Papers[at].State, found.Papers[at].Reason))
 			}
+		}
+	}
+	for _, p := range source.Other {
+		if !slices.ContainsFunc(target.Other, func(q release.Paper) bool { return q.Blob == p.Blob && q.State == p.State }) {
+			differ = append(differ, fmt.Errorf("paper %s of type %.100q: expected it %s at the target, found none such", p.Blob, p.PredicateType, p.State))
 		}
 	}
 	if err := errors.Join(differ...); err != nil {

@@ -2,6 +2,7 @@ package dossier_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/evidence"
@@ -212,6 +216,49 @@ func TestPapersAtTheTargetAreNotReplaced(t *testing.T) {
 	o.Force = true
 	if _, err := dossier.Copy(t.Context(), w.item(), target(), repository, o); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Somebody signed the image at the target as well, into the same manifest.
+func TestMorePapersAtTheTargetAreKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, registrytest.New(t))
+	server := registrytest.New(t)
+	repository := server.Repository("mirror/web")
+	if _, err := dossier.Copy(t.Context(), w.item(), target(), repository, w.copyOptions()); err != nil {
+		t.Fatal(err)
+	}
+	tag := evidencetest.Tag(w.digest, "sig")
+	before, err := w.client.Manifest(t.Context(), repository, tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evidencetest.NewKey(t).Sign(t, repository, w.digest)
+	theirs, err := w.client.Manifest(t.Context(), repository, tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var both, more v1.Manifest
+	if err := errors.Join(json.Unmarshal(before.Body, &both), json.Unmarshal(theirs.Body, &more)); err != nil {
+		t.Fatal(err)
+	}
+	both.Layers = append(both.Layers, more.Layers...)
+	repo, err := name.NewRepository(repository)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Put(repo.Tag(tag), raw(marshal(t, both))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dossier.Copy(t.Context(), w.item(), target(), repository, w.copyOptions()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := w.client.Manifest(t.Context(), repository, tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := digestOf(marshal(t, both)); string(after.Digest) != want {
+		t.Errorf("tag %s: got %s, want %s, which holds both signatures", tag, after.Digest, want)
 	}
 }
 

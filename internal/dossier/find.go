@@ -34,6 +34,8 @@ type paper struct {
 	size   int64
 	// mediaType is that of the manifest.
 	mediaType string
+	// held: what lies under the tag at the target of a copy holds all of it, and more.
+	held bool
 }
 
 // Suffixes of the tags that papers lie under; the first is the list of referrers where
@@ -105,7 +107,7 @@ func papersOf(ctx context.Context, at place, subject release.Digest) ([]paper, e
 		if err != nil {
 			return err
 		}
-		found = append(found, paper{tag, content.Digest, int64(len(content.Body)), content.MediaType})
+		found = append(found, paper{tag: tag, digest: content.Digest, size: int64(len(content.Body)), mediaType: content.MediaType})
 		return nil
 	}
 	listed, err := at.source.Referrers(ctx, at.repository, subject)

@@ -278,6 +278,12 @@ func TestHostileFilesAreRefused(t *testing.T) {
 			ErrDamaged,
 			[]string{"dossier.json", "expected the form that tallyman writes"},
 		},
+		"a name that does something to a terminal": {
+			func(c *crafted) { c.manifest.Images[0].Repository = "registry.example/\x1b[2Jacme" },
+			Limits{},
+			ErrDamaged,
+			[]string{"dossier.json", `found "registry.example/\x1b[2Jacme"`},
+		},
 		"a dossier.json without images": {
 			func(c *crafted) { c.manifest.Images = []Image{} },
 			Limits{},

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -190,6 +192,9 @@ func (m *Manifest) check() error {
 		if _, err := release.ParseDigest(string(image.Digest)); err != nil {
 			return fmt.Errorf("images: %.100q: %w", image.Repository, err)
 		}
+		if err := printable(append(slices.Clone(image.Tags), image.Repository)...); err != nil {
+			return fmt.Errorf("images: %w", err)
+		}
 	}
 	for i, blob := range m.Blobs {
 		if _, err := release.ParseDigest(string(blob.Digest)); err != nil {
@@ -197,6 +202,16 @@ func (m *Manifest) check() error {
 		}
 		if i > 0 && blob.Digest <= m.Blobs[i-1].Digest {
 			return fmt.Errorf("blobs: expected each once, in the order of digests, found %s behind %s", blob.Digest, m.Blobs[i-1].Digest)
+		}
+	}
+	return nil
+}
+
+// printable refuses names that would do something to a terminal.
+func printable(names ...string) error {
+	for _, name := range names {
+		if !utf8.ValidString(name) || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			return fmt.Errorf("expected a name that can be printed, found %.100q", name)
 		}
 	}
 	return nil

@@ -87,7 +87,7 @@ func hasSubject(content registry.Content) bool {
 // tagPapers gives papers the tags that they lie under.
 func (c *copier) tagPapers(ctx context.Context) error {
 	for _, p := range c.papers {
-		if p.tag == "" {
+		if p.tag == "" || p.held {
 			continue
 		}
 		content, err := c.from.source.Manifest(ctx, c.from.repository, string(p.digest))

@@ -90,12 +90,18 @@ func (f *File) Trust(m Manifest) (evidence.Trust, error) {
 	t := evidence.Trust{RequireLog: list.RequireLog}
 	for _, key := range list.Keys {
 		pem, err := f.blob(key.Digest)
+		if err == nil {
+			err = printable(key.Name)
+		}
 		if err != nil {
 			return evidence.Trust{}, failed(fmt.Errorf("key %.100q: %w", key.Name, err))
 		}
 		t.Keys = append(t.Keys, evidence.Key{Name: key.Name, PEM: pem})
 	}
 	for _, identity := range list.Identities {
+		if err := printable(identity.Subject, identity.Pattern, identity.Issuer); err != nil {
+			return evidence.Trust{}, failed(fmt.Errorf("identities: %w", err))
+		}
 		t.Identities = append(t.Identities, evidence.Identity(identity))
 	}
 	if list.TrustedRoot != "" {
