@@ -55,7 +55,8 @@ type Copied struct {
 	Sent, There int
 	// SentBytes is the sum of the sizes of what was sent.
 	SentBytes int64
-	Papers    int
+	// Papers are the signatures, attestations and documents at the target.
+	Papers int
 	// Examination is that at the target.
 	Examination release.Examination
 }
@@ -92,7 +93,7 @@ func (c *copier) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.papers, c.copied.Papers = found, len(found)
+	c.papers = found
 	m := Manifest{Images: []Image{{Digest: c.item.Digest}}, Index: []v1.Descriptor{self}}
 	for _, p := range found {
 		m.Index = append(m.Index, p.descriptor())
@@ -211,6 +212,7 @@ func (c *copier) verify(ctx context.Context) error {
 	if err := sameStates(source, c.copied.Examination); err != nil {
 		return err
 	}
+	c.copied.Papers = countPapers(c.copied.Examination)
 	if err := c.samePapers(ctx); err != nil {
 		return err
 	}
@@ -226,6 +228,19 @@ func (c *copier) examine(ctx context.Context, source evidence.Source, repository
 		return release.Examination{}, err
 	}
 	return examiner.Examine(ctx, repository, c.item.Digest)
+}
+
+func countPapers(e release.Examination) int {
+	seen := make(map[release.Digest]bool)
+	for _, p := range e.Other {
+		seen[p.Blob] = true
+	}
+	for _, piece := range e.Evidence {
+		for _, p := range piece.Papers {
+			seen[p.Blob] = true
+		}
+	}
+	return len(seen)
 }
 
 // samePapers demands every artifact of the source at the target, those that are not read

@@ -78,7 +78,7 @@ func TestACopyThroughAFileVerifiesInAnEmptyRegistry(t *testing.T) {
 						t.Errorf("tag %s: got %s, %v; want %s", tag, digest, err, w.digest)
 					}
 				}
-				if copied.Papers == 0 || copied.Sent == 0 || copied.SentBytes == 0 {
+				if copied.Papers != 4 || copied.Sent == 0 || copied.SentBytes == 0 {
 					t.Errorf("got %+v, want papers and blobs", copied)
 				}
 			})
