@@ -114,18 +114,24 @@ func (f *verifyFlags) check(args []string) ([]target, []release.PaperKind, error
 		}
 		targets = append(targets, t)
 	}
-	kinds := make([]release.PaperKind, 0, len(f.require))
-	for _, name := range f.require {
+	kinds, err := paperKinds(f.require)
+	return targets, kinds, err
+}
+
+// paperKinds reads --require.
+func paperKinds(names []string) ([]release.PaperKind, error) {
+	kinds := make([]release.PaperKind, 0, len(names))
+	for _, name := range names {
 		kind := release.PaperKind(name)
 		if name == "summary" {
 			kind = release.PaperSummary
 		}
 		if !slices.Contains(release.PaperKinds(), kind) {
-			return nil, nil, fmt.Errorf("--require: expected signature, sbom, provenance, vex or summary, found %q", name)
+			return nil, fmt.Errorf("--require: expected signature, sbom, provenance, vex or summary, found %q", name)
 		}
 		kinds = append(kinds, kind)
 	}
-	return targets, kinds, nil
+	return kinds, nil
 }
 
 // decide makes the exit code's error of what was found. What does not hold weighs
