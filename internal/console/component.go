@@ -147,9 +147,11 @@ func newRepair(repository string, r account.Repair, p *page) repair {
 		v.Took = unknownFigure("nobody says since when it was known")
 	case v.openSince:
 		v.Took = figure{Text: age(p.at.Sub(r.KnownAt)), Class: "bad"}
-	default:
+	case !r.FixedAt.After(r.KnownAt):
 		// A fix may be released before the advisory is published.
-		v.Took = figure{Text: age(max(0, r.FixedAt.Sub(r.KnownAt)))}
+		v.Took = figure{Text: "fixed when it became known"}
+	default:
+		v.Took = figure{Text: age(r.FixedAt.Sub(r.KnownAt))}
 	}
 	return v
 }

@@ -193,6 +193,9 @@ func newReleaseView(r *account.Release, p *page) *releaseView {
 	v.Reproduce = reproduceSnippets(r)
 	v.History = newHistory(r, p)
 	for _, e := range r.Changes {
+		if e.Before == "" {
+			continue // the first look changed nothing
+		}
 		v.Changes = append(v.Changes, newEvidenceChange(e, r, p))
 	}
 	v.Over = overTime(r, p)
