@@ -8,9 +8,9 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
+	"github.com/tallyman-io/tallyman/internal/facts"
 	"github.com/tallyman-io/tallyman/internal/jobs"
 	"github.com/tallyman-io/tallyman/internal/store"
-	"github.com/tallyman-io/tallyman/internal/tally"
 )
 
 type (
@@ -114,7 +114,7 @@ func checkDatabase(ctx context.Context, e env, c command.Call) error {
 	defer meter.Clear()
 	return keep(ctx, e, store.Attach, func(ledger *store.Ledger) error {
 		found := newListing(c.Stdout, meter)
-		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: tally.ReadSBOM, Progress: meter.Show})
+		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: facts.ReadSBOM, Progress: meter.Show})
 		if err := u.Check(ctx, found.add); err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func rebuildDatabase(ctx context.Context, e env, c command.Call) error {
 	defer meter.Clear()
 	return keep(ctx, e, store.Open, func(ledger *store.Ledger) error {
 		left, healed := newListing(c.Stdout, meter), 0
-		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: tally.ReadSBOM, Progress: meter.Show})
+		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: facts.ReadSBOM, Progress: meter.Show})
 		err := u.Rebuild(ctx, func(p store.Problem, done bool) {
 			if done {
 				healed++
