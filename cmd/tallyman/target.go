@@ -106,6 +106,8 @@ type looker struct {
 	remote *evidence.Examiner
 	// platforms: the platform of images without an index is asked for.
 	platforms bool
+	// lenient: an image of which the platform cannot be read is looked at all the same.
+	lenient bool
 }
 
 // newLooker checks the trust, so that a mistake in it is heard before anything is
@@ -173,8 +175,9 @@ func (l *looker) examine(ctx context.Context, examiner *evidence.Examiner, sourc
 		return err
 	}
 	var platform release.Platform
-	if l.platforms {
-		if platform, err = evidence.PlatformOf(ctx, source, repository, digest); err != nil {
+	// An index tells the platforms itself.
+	if l.platforms && examination.Evidence[0].On == "image" {
+		if platform, err = evidence.PlatformOf(ctx, source, repository, digest); err != nil && !l.lenient {
 			return err
 		}
 	}

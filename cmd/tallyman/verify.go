@@ -7,15 +7,17 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/tallyman-io/tallyman/internal/evidence"
+	"github.com/tallyman-io/tallyman/internal/audit"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 var (
-	// errNotVerified marks an image whose papers do not hold, or are missing.
+	// errNotVerified marks an image whose papers do not hold, or are missing, or which a
+	// policy does not pass.
 	errNotVerified = errors.New("not verified")
 	// errUndecided marks an image of which it could not be told.
 	errUndecided = errors.New("could not tell")
@@ -23,72 +25,110 @@ var (
 
 // verifyFlags are what `tallyman verify` takes.
 type verifyFlags struct {
-	trustFlags
+	imageFlags
+	judgeFlags
 
 	require []string
 	format  string
 	// offline refuses what would need a connection.
 	offline bool
+	// required: --require was said.
+	required bool
 }
 
 func verifyPapersCommand() *cobra.Command {
 	var f verifyFlags
 	cmd := &cobra.Command{
 		Use:   "verify IMAGE…|LAYOUT…",
-		Short: "Find and verify the papers of images: signature, SBOM, provenance, VEX, verification summary",
-		Long: `Find and verify the papers of images, given as registry/path[:tag][@digest], on the index and on each platform.
-Nothing but the registry is contacted. Of an OCI image LAYOUT (a folder, a .tar, or oci:PATH[:NAME]) the papers
-inside are verified, and nothing is contacted.
+		Short: "Verify the papers of images (signature, SBOM, provenance, VEX, verification summary), and judge them by a policy",
+		Long: `Find and verify the papers of images, given as registry/path[:tag][@digest], on the index and on each platform,
+and judge what they say by a policy. Nothing but the registry is contacted. Of an OCI image LAYOUT (a folder, a .tar,
+or oci:PATH[:NAME]) the papers inside are verified, and nothing is contacted.
 
-Exit codes: 0 what is required is verified, 1 a paper is forged or a required one absent,
-2 usage, 3 could not tell, 78 keys, identities or trusted root are not usable.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{errors.New("expected at least one image or layout, found none")}
-			}
-			return nil
+What decides: the papers that --require names; the policy that --policy names. With neither of them it is the built-in
+policy where there is an advisory database (--db), and the signature where there is none.
+
+Exit codes: 0 what decides is verified and passes, 1 it does not, or a paper is forged, 2 usage, 3 could not tell,
+78 keys, identities, trusted root or policy are not usable.`,
+		Args: atLeastOne("image or layout"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.required = cmd.Flags().Changed("require")
+			return f.run(cmd.Context(), cmd.OutOrStdout(), args)
 		},
-		RunE: f.runE,
 	}
 	flags := cmd.Flags()
-	f.register(flags)
+	f.imageFlags.register(flags)
+	f.judgeFlags.register(flags)
 	flags.StringSliceVar(&f.require, "require", []string{"signature"}, "papers that have to be verified: signature, sbom, provenance, vex, summary")
 	flags.StringVar(&f.format, "format", "table", "table or json")
 	flags.BoolVar(&f.offline, "offline", false, "open no connection: layouts only, an image in a registry is refused")
+	completeWords(cmd, "format", "table", "json")
+	completeWords(cmd, "require", "signature", "sbom", "provenance", "vex", "summary")
+	completeFiles(cmd, "policy", "db", "vex", "key", "trusted-root")
 	return cmd
 }
 
-func (f *verifyFlags) runE(cmd *cobra.Command, args []string) error {
-	return f.run(cmd.Context(), cmd.OutOrStdout(), args)
-}
-
-func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) error {
+func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) (err error) {
 	targets, required, err := f.check(args)
 	if err != nil {
 		return usageError{err}
 	}
-	look, err := newLooker(&f.trustFlags)
+	look, err := f.looker()
 	if err != nil {
 		return err
 	}
-	var examinations []release.Examination
+	judge, done, err := f.judge(f.required, time.Now())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	// A single manifest does not say its platform; policies and --platform ask for it.
+	look.platforms, look.lenient = look.platforms || judge != nil, true
+	images, err := f.look(ctx, look, targets, judge)
+	if err != nil {
+		return err
+	}
+	var advisories audit.Advisories
+	if judge != nil {
+		advisories = judge.Advisories
+	}
+	write := audit.WriteTable
+	if f.format == "json" {
+		write = audit.WriteJSON
+	}
+	if err := write(out, images, advisories); err != nil {
+		return fmt.Errorf("%w: write the report: %w", errUndecided, err)
+	}
+	if judge != nil && !f.required {
+		required = nil
+	}
+	return decide(images, required)
+}
+
+// look looks at the targets and judges them; judge is nil when nothing is to be judged.
+func (f *verifyFlags) look(ctx context.Context, look *looker, targets []target, judge *audit.Judge) ([]audit.Image, error) {
+	var images []audit.Image
 	for _, t := range targets {
-		err := look.look(ctx, t, func(e release.Examination, _ release.Platform) error {
-			examinations = append(examinations, e)
+		err := look.look(ctx, t, func(e release.Examination, platform release.Platform) (err error) {
+			image := audit.Image{Examination: e, Reference: t.arg, Tag: t.image.Tag, Platform: platform}
+			if f.platform != "" {
+				if image.Examination, err = audit.Narrow(e, platform, f.platform); err != nil {
+					return err
+				}
+			}
+			if judge != nil {
+				if image.Judgement, err = judge.Judge(ctx, image); err != nil {
+					return err
+				}
+			}
+			images = append(images, image)
 			return nil
 		})
 		if err != nil {
-			return fmt.Errorf("%w: %w", errUndecided, err)
+			return nil, fmt.Errorf("%w: %w", errUndecided, err)
 		}
 	}
-	write := evidence.WriteTable
-	if f.format == "json" {
-		write = evidence.WriteJSON
-	}
-	if err := write(out, examinations); err != nil {
-		return fmt.Errorf("%w: write the report: %w", errUndecided, err)
-	}
-	return decide(examinations, required)
+	return images, nil
 }
 
 // check returns the targets and the kinds of paper that are required.
@@ -130,9 +170,10 @@ func (f *verifyFlags) check(args []string) ([]target, []release.PaperKind, error
 
 // decide makes the exit code's error of what was found. What does not hold weighs
 // more than what could not be told.
-func decide(examinations []release.Examination, required []release.PaperKind) error {
+func decide(images []audit.Image, required []release.PaperKind) error {
 	var failed, undecided []string
-	for _, e := range examinations {
+	for i := range images {
+		e := &images[i].Examination
 		at := e.Repository + "@" + e.Digest.Short()
 		for _, kind := range required {
 			switch state, reason := e.State(kind); state {
@@ -146,6 +187,17 @@ func decide(examinations []release.Examination, required []release.PaperKind) er
 		for _, piece := range e.Evidence {
 			if piece.Disputed() && !slices.Contains(required, piece.Kind) {
 				failed = append(failed, fmt.Sprintf("%s: %s of %s is invalid: %s", at, piece.Kind, piece.On, piece.Reason))
+			}
+		}
+		if j := images[i].Judgement; j != nil {
+			for _, r := range j.Verdict.Reasons {
+				switch r.Result {
+				case release.ResultPass:
+				case release.ResultFail:
+					failed = append(failed, fmt.Sprintf("%s: %s: %s", at, r.Rule, r.Message))
+				default:
+					undecided = append(undecided, fmt.Sprintf("%s: %s: %s", at, r.Rule, r.Message))
+				}
 			}
 		}
 	}

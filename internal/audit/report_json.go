@@ -1,41 +1,39 @@
-package evidence
+package audit
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 // Schema names the form of [WriteJSON].
 const Schema = "https://github.com/tallyman-io/tallyman/verify/v1"
 
-// WriteTable writes examinations for people: for each image a line for each piece
-// of evidence, on the index and on each platform.
-func WriteTable(w io.Writer, examinations []release.Examination) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, e := range examinations {
-		if _, err := fmt.Fprintf(table, "%s@%s\n", e.Repository, e.Digest); err != nil {
-			return err
-		}
-		for _, piece := range e.Evidence {
-			if _, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", piece.On, piece.Kind, piece.State, piece.Reason); err != nil {
-				return err
-			}
-		}
-	}
-	return table.Flush()
-}
-
 type reportJSON struct {
 	Schema string      `json:"schema"`
 	Images []imageJSON `json:"images"`
+	// Advisories is null when no policy was asked.
+	Advisories *advisoriesJSON `json:"advisories"`
+}
+
+// advisoriesJSON tells which advisories the findings are from.
+type advisoriesJSON struct {
+	// Reason is why there are none; everything else is left out then.
+	Reason   string     `json:"reason,omitempty"`
+	Digest   string     `json:"digest,omitempty"`
+	Imported *time.Time `json:"imported,omitempty"`
+	// Newest is when the newest record last changed.
+	Newest  *time.Time `json:"newest,omitempty"`
+	Records int        `json:"records,omitempty"`
 }
 
 type imageJSON struct {
+	// Reference is what was asked for, and Tag the tag of it that names the digest.
+	Reference  string                          `json:"reference"`
+	Tag        string                          `json:"tag,omitempty"`
 	Repository string                          `json:"repository"`
 	Digest     release.Digest                  `json:"digest"`
 	At         time.Time                       `json:"at"`
@@ -43,6 +41,29 @@ type imageJSON struct {
 	Evidence   []pieceJSON                     `json:"evidence"`
 	Other      []paperJSON                     `json:"other"`
 	Gaps       []gapJSON                       `json:"gaps"`
+	// Verdict is null when no policy was asked.
+	Verdict *verdictJSON `json:"verdict"`
+}
+
+type verdictJSON struct {
+	Result release.Result `json:"result"`
+	Policy string         `json:"policy"`
+	// PolicyDigest is that of the policy's text.
+	PolicyDigest string       `json:"policyDigest"`
+	At           time.Time    `json:"at"`
+	Reasons      []reasonJSON `json:"reasons"`
+	// Counts is null when the findings are not known, and Uncounted says why then.
+	Counts    *ledger.Counts `json:"counts"`
+	Uncounted string         `json:"uncounted,omitempty"`
+	// AgeHours is how long ago the advisories that the packages need were imported; null
+	// when that is not known.
+	AgeHours *float64 `json:"advisoryAgeHours"`
+}
+
+type reasonJSON struct {
+	Rule    string         `json:"rule"`
+	Result  release.Result `json:"result"`
+	Message string         `json:"message"`
 }
 
 type stateJSON struct {
@@ -80,13 +101,16 @@ type gapJSON struct {
 	RetryAfterSeconds int64               `json:"retryAfterSeconds,omitempty"`
 }
 
-// WriteJSON writes examinations for machines, in the form that [Schema] names:
+// WriteJSON writes images for machines, in the form that [Schema] names:
 // lists are there when they are empty, times are RFC 3339 in UTC. The documents
 // themselves are left out; they are in the registry under the digest of the blob.
-func WriteJSON(w io.Writer, examinations []release.Examination) error {
-	report := reportJSON{Schema: Schema, Images: make([]imageJSON, 0, len(examinations))}
-	for _, e := range examinations {
-		report.Images = append(report.Images, imageOf(e))
+func WriteJSON(w io.Writer, images []Image, advisories Advisories) error {
+	report := reportJSON{Schema: Schema, Images: make([]imageJSON, 0, len(images))}
+	for i := range images {
+		report.Images = append(report.Images, imageOf(&images[i]))
+		if images[i].Judgement != nil {
+			report.Advisories = describe(advisories)
+		}
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
@@ -94,11 +118,46 @@ func WriteJSON(w io.Writer, examinations []release.Examination) error {
 	return encoder.Encode(report)
 }
 
-func imageOf(e release.Examination) imageJSON {
+func describe(a Advisories) *advisoriesJSON {
+	if a.DB == nil {
+		return &advisoriesJSON{Reason: a.None}
+	}
+	imported := a.DB.Built().UTC()
+	out := &advisoriesJSON{Digest: a.DB.Digest(), Imported: &imported, Records: a.DB.Records()}
+	if newest := a.DB.Newest().UTC(); !newest.IsZero() {
+		out.Newest = &newest
+	}
+	return out
+}
+
+func verdictOf(j *Judgement) *verdictJSON {
+	if j == nil {
+		return nil
+	}
+	out := &verdictJSON{
+		Result: j.Verdict.Result, Policy: j.Policy, PolicyDigest: j.Verdict.Policy, At: j.Verdict.At.UTC(),
+		Reasons: make([]reasonJSON, 0, len(j.Verdict.Reasons)), Uncounted: j.Uncounted,
+	}
+	for _, r := range j.Verdict.Reasons {
+		out.Reasons = append(out.Reasons, reasonJSON{r.Rule, r.Result, r.Message})
+	}
+	if j.Counts.Known {
+		out.Counts = &j.Counts
+	}
+	if j.AgeUnknown == "" {
+		hours := j.Age.Hours()
+		out.AgeHours = &hours
+	}
+	return out
+}
+
+func imageOf(i *Image) imageJSON {
+	e := &i.Examination
 	image := imageJSON{
-		Repository: e.Repository, Digest: e.Digest, At: e.At,
+		Reference: i.Reference, Tag: i.Tag, Repository: e.Repository, Digest: e.Digest, At: e.At,
 		States:   make(map[release.PaperKind]stateJSON),
 		Evidence: make([]pieceJSON, 0, len(e.Evidence)), Other: papersOf(e.Other), Gaps: make([]gapJSON, 0, len(e.Gaps)),
+		Verdict: verdictOf(i.Judgement),
 	}
 	for _, kind := range release.PaperKinds() {
 		state, reason := e.State(kind)
