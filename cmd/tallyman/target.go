@@ -131,7 +131,7 @@ func newLooker(f *trustFlags) (*looker, error) {
 
 // look examines the images of a target, and hands each to take before it looks at the
 // next.
-func (l *looker) look(ctx context.Context, t target, take func(release.Examination, release.Platform) error) error {
+func (l *looker) look(ctx context.Context, t target, take func(sighting) error) error {
 	if t.path != "" {
 		return l.lookLayout(ctx, t, take)
 	}
@@ -145,7 +145,7 @@ func (l *looker) look(ctx context.Context, t target, take func(release.Examinati
 	return l.examine(ctx, l.remote, l.client, t.image.Repository, digest, take)
 }
 
-func (l *looker) lookLayout(ctx context.Context, t target, take func(release.Examination, release.Platform) error) (err error) {
+func (l *looker) lookLayout(ctx context.Context, t target, take func(sighting) error) (err error) {
 	opened, err := layout.Open(t.path)
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func (l *looker) lookLayout(ctx context.Context, t target, take func(release.Exa
 }
 
 func (l *looker) examine(ctx context.Context, examiner *evidence.Examiner, source evidence.Source, repository string, digest release.Digest,
-	take func(release.Examination, release.Platform) error,
+	take func(sighting) error,
 ) error {
 	examination, err := examiner.Examine(ctx, repository, digest)
 	if err != nil {
@@ -181,5 +181,19 @@ func (l *looker) examine(ctx context.Context, examiner *evidence.Examiner, sourc
 			return err
 		}
 	}
-	return take(examination, platform)
+	return take(sighting{examination, platform, source})
+}
+
+// sighting is an image that was looked at.
+type sighting struct {
+	release.Examination
+
+	// platform is that of an image without an index, where it was asked for.
+	platform release.Platform
+	source   evidence.Source
+}
+
+// shape reads what the manifests say of the image.
+func (s *sighting) shape(ctx context.Context) (evidence.Shape, error) {
+	return evidence.ShapeOf(ctx, s.source, s.Repository, s.Digest)
 }

@@ -109,10 +109,10 @@ func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) (er
 func (f *verifyFlags) look(ctx context.Context, look *looker, targets []target, judge *audit.Judge) ([]audit.Image, error) {
 	var images []audit.Image
 	for _, t := range targets {
-		err := look.look(ctx, t, func(e release.Examination, platform release.Platform) (err error) {
-			image := audit.Image{Examination: e, Reference: t.arg, Tag: t.image.Tag, Platform: platform}
+		err := look.look(ctx, t, func(e sighting) (err error) {
+			image := audit.Image{Examination: e.Examination, Reference: t.arg, Tag: t.image.Tag, Platform: e.platform}
 			if f.platform != "" {
-				if image.Examination, err = audit.Narrow(e, platform, f.platform); err != nil {
+				if image.Examination, err = audit.Narrow(e.Examination, e.platform, f.platform); err != nil {
 					return err
 				}
 			}

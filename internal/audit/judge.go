@@ -135,9 +135,8 @@ func newSight(ctx context.Context, image Image, advisories Advisories, files []v
 // that one's SBOM, is left out. Of an image without an index, which is of the platform
 // given, or unknown, it is all.
 func Narrow(e release.Examination, of release.Platform, platform string) (release.Examination, error) {
-	fits := func(on string) bool { return on == platform || strings.HasPrefix(on, platform+"/") }
 	if !slices.ContainsFunc(e.Evidence, func(p release.Evidence) bool { return p.On == onIndex }) {
-		if of.OS != "" && !fits(of.String()) {
+		if of.OS != "" && !Fits(of.String(), platform) {
 			return e, fmt.Errorf("%s@%s: expected platform %s, found %s", e.Repository, e.Digest, platform, of)
 		}
 		return e, nil
@@ -149,7 +148,7 @@ func Narrow(e release.Examination, of release.Platform, platform string) (releas
 		if piece.On != onIndex && !slices.Contains(there, piece.On) {
 			there = append(there, piece.On)
 		}
-		if piece.On == onIndex || fits(piece.On) {
+		if piece.On == onIndex || Fits(piece.On, platform) {
 			own = append(own, piece)
 			continue
 		}
@@ -177,3 +176,7 @@ func Narrow(e release.Examination, of release.Platform, platform string) (releas
 	})
 	return e, nil
 }
+
+// Fits reports whether a platform, by its name, is the one that is asked for, or a variant of
+// it.
+func Fits(name, asked string) bool { return name == asked || strings.HasPrefix(name, asked+"/") }

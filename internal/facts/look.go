@@ -68,14 +68,11 @@ func (l *Looked) Case() *ledger.Case {
 func platformsOf(e release.Examination) []release.Platform {
 	var all []release.Platform
 	for _, piece := range e.Evidence {
-		parts := strings.Split(piece.On, "/")
-		if piece.Subject == e.Digest || len(parts) < 2 || slices.ContainsFunc(all, func(p release.Platform) bool { return p.Digest == piece.Subject }) {
+		p := release.PlatformNamed(piece.On)
+		if piece.Subject == e.Digest || p.OS == "" || slices.ContainsFunc(all, func(p release.Platform) bool { return p.Digest == piece.Subject }) {
 			continue
 		}
-		p := release.Platform{OS: parts[0], Architecture: parts[1], Digest: piece.Subject}
-		if len(parts) > 2 {
-			p.Variant = parts[2]
-		}
+		p.Digest = piece.Subject
 		all = append(all, p)
 	}
 	return all

@@ -240,7 +240,7 @@ func scanNamedPackage(rows *sql.Rows) (p namedPackage, err error) {
 func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPackage, error) {
 	name, wanted := term, ""
 	if strings.HasPrefix(term, "pkg:") {
-		name, wanted = splitPURL(term)
+		name, wanted = account.SplitPURL(term)
 		if at := strings.LastIndexByte(term, '@'); at > strings.LastIndexByte(term, '/') && strings.ContainsAny(term[at:], "<>=") {
 			name, wanted = term[:at], term[at+1:]
 		}
@@ -271,7 +271,7 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 
 // versionOf is the version that advisories compare: that of the purl.
 func versionOf(p *namedPackage) string {
-	if _, version := splitPURL(p.purl); version != "" {
+	if _, version := account.SplitPURL(p.purl); version != "" {
 		return version
 	}
 	return p.version
