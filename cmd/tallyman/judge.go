@@ -34,30 +34,38 @@ func (f *judgeFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.vex, "vex", nil, "OpenVEX document whose statements are believed; may be given several times")
 }
 
-// judge returns who judges, nil when nobody does, and what closes the database. Without
-// --policy the built-in one judges where there is a database to count with, unless it was
-// said what to look at.
-func (f *judgeFlags) judge(said bool, now time.Time) (*audit.Judge, func() error, error) {
-	nothing := func() error { return nil }
-	if f.policy == noPolicy || f.policy == "" && said && f.db == "" {
-		return nil, nothing, nil
+// judgement is who judges. It has to be closed.
+type judgement struct {
+	// judge is nil when nobody does, and why says why where nobody said so.
+	judge *audit.Judge
+	why   string
+	close func() error
+}
+
+// open returns who judges. Without --policy the built-in one judges where there is a
+// database to count with, unless it was said what to look at.
+func (f *judgeFlags) open(said bool, now time.Time) (judgement, error) {
+	nobody := judgement{close: func() error { return nil }}
+	if f.policy == noPolicy || f.policy == "" && said && f.db == "" && len(f.vex) == 0 {
+		return nobody, nil
 	}
 	j := &audit.Judge{Now: now}
 	if err := f.choose(j); err != nil {
-		return nil, nothing, err
+		return nobody, err
 	}
 	var err error
 	if j.VEX, err = readAllStatements(f.vex); err != nil {
-		return nil, nothing, err
+		return nobody, err
 	}
 	var done func() error
 	if j.Advisories, done, err = openAdvisories(f.db); err != nil {
-		return nil, nothing, err
+		return nobody, err
 	}
 	if j.Advisories.DB == nil && f.policy == "" {
-		return nil, nothing, nil
+		nobody.why = j.Advisories.None + "; --policy built-in judges without"
+		return nobody, nil
 	}
-	return j, done, nil
+	return judgement{judge: j, close: done}, nil
 }
 
 // choose reads the policy. A mistake in it is one of configuration.

@@ -77,20 +77,20 @@ func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) (er
 	if err != nil {
 		return err
 	}
-	judge, done, err := f.judge(f.required, time.Now())
+	by, err := f.open(f.required, time.Now())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, done()) }()
+	defer func() { err = errors.Join(err, by.close()) }()
 	// A single manifest does not say its platform; policies and --platform ask for it.
-	look.platforms, look.lenient = look.platforms || judge != nil, true
-	images, err := f.look(ctx, look, targets, judge)
+	look.platforms, look.lenient = look.platforms || by.judge != nil, true
+	images, err := f.look(ctx, look, targets, by)
 	if err != nil {
 		return err
 	}
 	var advisories audit.Advisories
-	if judge != nil {
-		advisories = judge.Advisories
+	if by.judge != nil {
+		advisories = by.judge.Advisories
 	}
 	write := audit.WriteTable
 	if f.format == "json" {
@@ -99,25 +99,25 @@ func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) (er
 	if err := write(out, images, advisories); err != nil {
 		return fmt.Errorf("%w: write the report: %w", errUndecided, err)
 	}
-	if judge != nil && !f.required {
+	if by.judge != nil && !f.required {
 		required = nil
 	}
 	return decide(images, required)
 }
 
-// look looks at the targets and judges them; judge is nil when nothing is to be judged.
-func (f *verifyFlags) look(ctx context.Context, look *looker, targets []target, judge *audit.Judge) ([]audit.Image, error) {
+// look looks at the targets, and has them judged where somebody does.
+func (f *verifyFlags) look(ctx context.Context, look *looker, targets []target, by judgement) ([]audit.Image, error) {
 	var images []audit.Image
 	for _, t := range targets {
 		err := look.look(ctx, t, func(e sighting) (err error) {
-			image := audit.Image{Examination: e.Examination, Reference: t.arg, Tag: t.image.Tag, Platform: e.platform}
+			image := audit.Image{Examination: e.Examination, Reference: t.arg, Tag: t.image.Tag, Platform: e.platform, NotJudged: by.why}
 			if f.platform != "" {
 				if image.Examination, err = audit.Narrow(e.Examination, e.platform, f.platform); err != nil {
 					return err
 				}
 			}
-			if judge != nil {
-				if image.Judgement, err = judge.Judge(ctx, image); err != nil {
+			if by.judge != nil {
+				if image.Judgement, err = by.judge.Judge(ctx, image); err != nil {
 					return err
 				}
 			}

@@ -27,8 +27,10 @@ type Image struct {
 	// Platform is that of an image without an index. Zero when there is an index, or
 	// nobody looked.
 	Platform release.Platform
-	// Judgement is nil when no policy was asked.
+	// Judgement is nil when no policy was asked; NotJudged says why not, empty where
+	// nobody wanted one to be.
 	Judgement *Judgement
+	NotJudged string
 }
 
 // Judgement is what a policy says of an image, and what it was counted from.

@@ -41,8 +41,9 @@ type imageJSON struct {
 	Evidence   []pieceJSON                     `json:"evidence"`
 	Other      []paperJSON                     `json:"other"`
 	Gaps       []gapJSON                       `json:"gaps"`
-	// Verdict is null when no policy was asked.
-	Verdict *verdictJSON `json:"verdict"`
+	// Verdict is null when no policy was asked, and NotJudged may say why not.
+	Verdict   *verdictJSON `json:"verdict"`
+	NotJudged string       `json:"notJudged,omitempty"`
 }
 
 type verdictJSON struct {
@@ -157,7 +158,7 @@ func imageOf(i *Image) imageJSON {
 		Reference: i.Reference, Tag: i.Tag, Repository: e.Repository, Digest: e.Digest, At: e.At,
 		States:   make(map[release.PaperKind]stateJSON),
 		Evidence: make([]pieceJSON, 0, len(e.Evidence)), Other: papersOf(e.Other), Gaps: make([]gapJSON, 0, len(e.Gaps)),
-		Verdict: verdictOf(i.Judgement),
+		Verdict: verdictOf(i.Judgement), NotJudged: i.NotJudged,
 	}
 	for _, kind := range release.PaperKinds() {
 		state, reason := e.State(kind)

@@ -24,6 +24,9 @@ func WriteTable(out io.Writer, images []Image, advisories Advisories) error {
 			fmt.Fprintln(w) //nolint:errcheck // Flush tells
 		}
 		writeEvidence(w, image)
+		if image.NotJudged != "" {
+			fmt.Fprintf(w, "verdict: not judged: %s\n", image.NotJudged) //nolint:errcheck // Flush tells
+		}
 		if image.Judgement != nil {
 			judged = image.Judgement.Verdict.At
 			writeJudgement(w, image.Judgement)
