@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/audit"
+	"github.com/tallyman-io/tallyman/internal/mirror"
 	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/vex"
 )
@@ -96,7 +97,7 @@ func openAdvisories(flag string) (audit.Advisories, func() error, error) {
 	db, err := advisory.Open(file)
 	switch {
 	case err == nil:
-		return audit.Advisories{DB: db}, db.Close, nil
+		return audit.Advisories{DB: db, Synced: mirror.Synced(file, db.Digest())}, db.Close, nil
 	case errors.Is(err, advisory.ErrNoDatabase) && flag == "":
 		none := "there is no advisory database at " + file + "; make one with tallyman db update or db import"
 		return audit.Advisories{None: none}, func() error { return nil }, nil

@@ -50,8 +50,9 @@ type Told struct {
 	// Tools are the versions that the builder states, by name.
 	Tools    Known[map[string]string]
 	Duration Known[time.Duration]
-	// Unverified: its packages are of an SBOM that is not verified.
-	Unverified bool
+	// Verified: its packages are known, of SBOMs that are all verified. Unverified: they are
+	// known, of one that is not.
+	Verified, Unverified bool
 }
 
 // Changed is a finding that only one side has.
@@ -147,7 +148,9 @@ func (c *Comparer) see(ctx context.Context, side Side) (*seen, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.told.Unverified = side.Image != nil && sight.facts.Packages.Known && !sight.facts.Packages.Trusted
+	if p := sight.facts.Packages; side.Image != nil && p.Known {
+		s.told.Verified, s.told.Unverified = p.Trusted, !p.Trusted
+	}
 	s.shipped = shippedBy(side.Name, sight)
 	if !sight.facts.Findings.Known {
 		s.findings.Unknown = side.Name + ": " + sight.facts.Findings.Reason

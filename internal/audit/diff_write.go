@@ -247,7 +247,7 @@ func (c *Comparison) WriteJSON(w io.Writer, advisories Advisories) error {
 }
 
 func toldOf(t *Told) toldJSON {
-	out := toldJSON{Name: t.Name, Digest: string(t.Digest), Verified: t.Digest != "" && !t.Unverified, Unknown: make(map[string]string)}
+	out := toldJSON{Name: t.Name, Digest: string(t.Digest), Verified: t.Verified, Unknown: make(map[string]string)}
 	for name, why := range map[string]string{
 		"signers": t.Signers.Unknown, "base": t.Base.Unknown, "tools": t.Tools.Unknown, "buildSeconds": t.Duration.Unknown,
 	} {

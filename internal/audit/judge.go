@@ -49,6 +49,9 @@ type Judgement struct {
 // Advisories is a database of advisories, or why there is none.
 type Advisories struct {
 	DB *advisory.Database
+	// Synced is when the source of each feed was last asked, by ecosystem without a
+	// release; what is not in it was last asked when the database was made.
+	Synced map[string]time.Time
 	// None is why there is none.
 	None string
 }
@@ -60,6 +63,9 @@ func (a Advisories) facts() facts.Advisories {
 	known := facts.Advisories{Coverage: a.DB.Coverage(), Synced: make(map[string]time.Time)}
 	for family := range known.Coverage.Families {
 		known.Synced[family] = a.DB.Built()
+		if at := a.Synced[family]; at.After(a.DB.Built()) {
+			known.Synced[family] = at
+		}
 	}
 	return known
 }
