@@ -7,13 +7,9 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/riverqueue/river/riverdriver"
-	"github.com/riverqueue/river/rivermigrate"
 
 	"github.com/tallyman-io/tallyman/internal/release"
 )
@@ -71,30 +67,29 @@ func versions() ([]version, error) {
 // migration moves the schemas of both the tally and the job queue, the whole way
 // in one direction.
 type migration struct {
-	direction rivermigrate.Direction
-	versions  []version
+	// remove takes everything back instead.
+	remove   bool
+	versions []version
+	// queue is the schema of the job queue, nil to leave it as it is.
+	queue QueueSchema
 	// words are what an engine puts for the {{words}} of a step.
 	words *strings.Replacer
 	now   int64
 }
 
-// run does our steps and River's in an order that down reverses.
-func (m migration) run(ours, river func() error) error {
-	first, second := ours, river
-	if m.direction == rivermigrate.DirectionDown {
-		first, second = river, ours
+// run does our steps and the queue's in an order that removing reverses.
+func (m migration) run(ours, queue func() error) error {
+	if m.queue == nil {
+		return ours()
+	}
+	first, second := ours, queue
+	if m.remove {
+		first, second = queue, ours
 	}
 	if err := first(); err != nil {
 		return err
 	}
 	return second()
-}
-
-func (m migration) riverOpts() *rivermigrate.MigrateOpts {
-	if m.direction == rivermigrate.DirectionDown {
-		return &rivermigrate.MigrateOpts{TargetVersion: -1} // all of them
-	}
-	return nil
 }
 
 // ours moves the schema of the tally in one transaction.
@@ -109,7 +104,7 @@ func (m migration) ours(ctx context.Context, tx *sql.Tx) error {
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM tallyman_migration`).Scan(&have); err != nil {
 		return fmt.Errorf("read the schema version: %w", err)
 	}
-	if m.direction == rivermigrate.DirectionDown {
+	if m.remove {
 		return m.down(ctx, tx, have)
 	}
 	return m.up(ctx, tx, have)
@@ -123,8 +118,8 @@ func (m migration) up(ctx context.Context, tx *sql.Tx, have int) error {
 		if _, err := tx.ExecContext(ctx, m.words.Replace(v.up)); err != nil {
 			return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
 		}
-		if v.number == precedenceVersion {
-			if err := fillPrecedence(ctx, tx); err != nil {
+		if v.number == accountsVersion {
+			if err := fillAccounts(ctx, tx); err != nil {
 				return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
 			}
 		}
@@ -135,12 +130,12 @@ func (m migration) up(ctx context.Context, tx *sql.Tx, have int) error {
 	return nil
 }
 
-// precedenceVersion is the version of the schema that puts releases in order.
-const precedenceVersion = 3
+// accountsVersion is the version of the schema that puts releases and names in order.
+const accountsVersion = 3
 
-// fillPrecedence puts the releases that are there already in order: no statement of SQL
-// could.
-func fillPrecedence(ctx context.Context, tx *sql.Tx) error {
+// fillAccounts puts in what no statement of SQL could, of releases and packages that are
+// there already.
+func fillAccounts(ctx context.Context, tx *sql.Tx) error {
 	releases, err := collect(ctx, tx, func(rows *sql.Rows) (r [2]string, err error) {
 		err = rows.Scan(&r[0], &r[1])
 		return r, err
@@ -153,6 +148,49 @@ func fillPrecedence(ctx context.Context, tx *sql.Tx) error {
 			release.Precedence(r[1]), release.IsPrerelease(r[1]), r[0], r[1]); err != nil {
 			return fmt.Errorf("put %s of %s in order: %w", r[1], r[0], err)
 		}
+	}
+	if err := fillStates(ctx, tx); err != nil {
+		return err
+	}
+	names, err := collect(ctx, tx, func(rows *sql.Rows) (name string, err error) {
+		err = rows.Scan(&name)
+		return name, err
+	}, `SELECT DISTINCT name FROM package`)
+	if err != nil {
+		return fmt.Errorf("read packages: %w", err)
+	}
+	for _, name := range names {
+		if _, err := tx.ExecContext(ctx, `UPDATE package SET folded = $1 WHERE name = $2`, folded(name), name); err != nil {
+			return fmt.Errorf("put package %s in order: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func fillStates(ctx context.Context, tx *sql.Tx) error {
+	type row struct {
+		key    int64
+		digest release.Digest
+		release.Evidence
+	}
+	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.key, &r.digest, &r.Subject, &r.Kind, &r.On, &r.State)
+		return r, err
+	}, `SELECT e.id, e.digest, p.subject, p.kind, p.place, p.state FROM examination e JOIN evidence p ON p.examination_id = e.id ORDER BY e.id, p.position`)
+	if err != nil {
+		return fmt.Errorf("read evidence: %w", err)
+	}
+	for len(rows) > 0 {
+		var pieces []release.Evidence
+		n := 0
+		for n < len(rows) && rows[n].key == rows[0].key {
+			pieces = append(pieces, rows[n].Evidence)
+			n++
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE examination SET states = $1 WHERE id = $2`, statesOf(rows[0].digest, pieces), rows[0].key); err != nil {
+			return fmt.Errorf("store the states of image %s: %w", rows[0].digest, err)
+		}
+		rows = rows[n:]
 	}
 	return nil
 }
@@ -184,7 +222,7 @@ func (s *Store) migrateUp(ctx context.Context) error {
 		return err
 	}
 	know := all[len(all)-1].number
-	riverHave, riverKnow, err := s.engine.riverVersions(ctx)
+	riverHave, riverKnow, err := s.queueVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read the schema version of the job queue: %w", err)
 	}
@@ -196,7 +234,7 @@ func (s *Store) migrateUp(ctx context.Context) error {
 	case have == know && riverHave == riverKnow:
 		return nil
 	}
-	return s.engine.migrate(ctx, migration{direction: rivermigrate.DirectionUp, versions: all, now: micros(s.now())})
+	return s.engine.migrate(ctx, migration{versions: all, queue: s.queue, now: micros(s.now())})
 }
 
 // migrateDown removes both schemas and all data.
@@ -205,7 +243,7 @@ func (s *Store) migrateDown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.engine.migrate(ctx, migration{direction: rivermigrate.DirectionDown, versions: all, now: micros(s.now())})
+	return s.engine.migrate(ctx, migration{remove: true, versions: all, queue: s.queue, now: micros(s.now())})
 }
 
 // schemaVersion returns the version of our schema, 0 for an empty database.
@@ -224,22 +262,21 @@ func (s *Store) schemaVersion(ctx context.Context) (int, error) {
 	return have, nil
 }
 
-func newRiverMigrator[TTx any](driver riverdriver.Driver[TTx]) (*rivermigrate.Migrator[TTx], error) {
-	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, fmt.Errorf("set up migrations of the job queue: %w", err)
+// queueVersions returns the newest version of the schema of the job queue that the
+// database has, 0 when it has none, and that this program knows. Both are 0 in a program
+// that runs no jobs. The table is asked, not the schema, which would fail on a version
+// that it does not know, so that the failure can be explained.
+func (s *Store) queueVersions(ctx context.Context) (have, know int, err error) {
+	if s.queue == nil {
+		return 0, 0, nil
 	}
-	return m, nil
-}
-
-// newestRiver asks River's table rather than its Migrator, which fails on a
-// version that it does not know, so that the failure can be explained.
-func newestRiver(ctx context.Context, db *sql.DB, known []rivermigrate.Migration, tableExists func(context.Context, string) (bool, error)) (have, know int, err error) {
-	know = known[len(known)-1].Version
-	exists, err := tableExists(ctx, "river_migration")
+	if know, err = s.engine.knownQueue(s.queue); err != nil {
+		return 0, 0, err
+	}
+	exists, err := s.engine.tableExists(ctx, "river_migration")
 	if err != nil || !exists {
 		return 0, know, err
 	}
-	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM river_migration`).Scan(&have)
+	err = s.write.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM river_migration`).Scan(&have)
 	return have, know, err
 }

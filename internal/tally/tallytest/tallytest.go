@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/evidence"
 	"github.com/tallyman-io/tallyman/internal/evidence/evidencetest"
 	"github.com/tallyman-io/tallyman/internal/feed"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/notify"
 	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/registry"
@@ -93,7 +95,7 @@ func New(t testing.TB, databaseURL string, opts Options) *Bench {
 		clock = time.Now
 	}
 	var err error
-	if b.Store, err = store.Open(t.Context(), databaseURL, store.Options{MaxConnections: max(opts.Connections, 1), Now: clock}); err != nil {
+	if b.Store, err = store.Open(t.Context(), databaseURL, store.Options{MaxConnections: max(opts.Connections, 1), Now: clock, Queue: jobschema.River{}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -184,7 +186,8 @@ func (b *Bench) Seal(t testing.TB, index release.Digest, platforms []release.Dig
 	b.Key.Sign(t, b.Repository, index)
 	var packages []release.Package
 	for _, purl := range purls {
-		packages = append(packages, release.Package{PURL: purl, Name: purl})
+		name, _, _ := strings.Cut(strings.TrimPrefix(purl, "pkg:golang/"), "@")
+		packages = append(packages, release.Package{PURL: purl, Name: name})
 	}
 	for _, platform := range platforms {
 		b.Key.Attest(t, b.Repository, platform, evidencetest.Attestation{Type: evidencetest.SPDX, Predicate: storetest.SPDX("sbom of "+string(platform), packages)})
