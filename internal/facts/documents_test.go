@@ -53,8 +53,10 @@ func TestWhatOnlyPapersSayIsKeptAsJSON(t *testing.T) {
 	t.Parallel()
 	e := release.Examination{Digest: "index", Evidence: []release.Evidence{
 		{Kind: release.PaperProvenance, Subject: "index", Papers: []release.Paper{
-			{State: release.StateVerified, Signer: release.Signer{Key: "b"}}, {State: release.StateVerified, Signer: release.Signer{Key: "a"}},
-			{State: release.StateVerified, Signer: release.Signer{Key: "a"}}, {State: release.StateInvalid, Signer: release.Signer{Key: "forged"}},
+			{State: release.StateVerified, Signer: release.Signer{Key: "b"}},
+			{State: release.StateVerified, Signer: release.Signer{Key: "a"}},
+			{State: release.StateVerified, Signer: release.Signer{Key: "a"}},
+			{State: release.StateInvalid, Signer: release.Signer{Key: "forged"}},
 		}},
 	}}
 	if got, want := facts.OfPapers(e), `{"signers":{"provenance":{"keys":["a","b"]}},"rebuilders":2}`; got != want {
