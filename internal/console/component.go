@@ -95,7 +95,7 @@ func (c *Console) componentPage(ctx context.Context, p *page, repository string)
 func newComponentView(c *account.Component, asked account.ReleaseQuery, list account.List[account.Standing], repairs []account.Repair, p *page) *componentView {
 	v := &componentView{
 		Repository: c.Repository, Look: newLook(c, p), Watched: c.Watched, Releases: releases(c),
-		Pager: pagerOf(p.q, list, "release"), Result: string(asked.Result),
+		Pager: pagerOf(p.q, len(list.Items), list.Next, list.Total, "release"), Result: string(asked.Result),
 		Results: options(string(asked.Result), "", "any", "pass", "Pass", "fail", "Fail", "unknown", "Unknown"),
 	}
 	v.Within, v.Name = cutRepository(c.Repository)
