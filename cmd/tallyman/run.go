@@ -75,7 +75,8 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), printSBOMCommand(), dbCommand(), dossierCommand(), releaseCommand())
+	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), diffCommand(), releasesCommand(), printSBOMCommand(),
+		dbCommand(), dossierCommand(), releaseCommand())
 	return root
 }
 

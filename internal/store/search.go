@@ -229,7 +229,7 @@ func scanNamedPackage(rows *sql.Rows) (p namedPackage, err error) {
 func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPackage, error) {
 	name, wanted := term, ""
 	if strings.HasPrefix(term, "pkg:") {
-		name, wanted = splitPURL(term)
+		name, wanted = account.SplitPURL(term)
 		if at := strings.LastIndexByte(term, '@'); at > strings.LastIndexByte(term, '/') && strings.ContainsAny(term[at:], "<>=") {
 			name, wanted = term[:at], term[at+1:]
 		}
@@ -244,7 +244,7 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE purl = $1 OR family = $2 AND subject = $3 AND family <> '' ORDER BY id`,
 			term, subject.Family, subject.Name)
 		all = slices.DeleteFunc(all, func(p namedPackage) bool {
-			base, _ := splitPURL(p.purl)
+			base, _ := account.SplitPURL(p.purl)
 			return base != name && p.purl != term
 		})
 	} else {
@@ -264,7 +264,7 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 
 // versionOf is the version that advisories compare: that of the purl.
 func versionOf(p *namedPackage) string {
-	if _, version := splitPURL(p.purl); version != "" {
+	if _, version := account.SplitPURL(p.purl); version != "" {
 		return version
 	}
 	return p.version
