@@ -9,7 +9,7 @@ export PATH := $(BIN):$(if $(DOCKER_OK),,$(CURDIR)/build/shim:)$(PATH)
 
 FUZZTIME ?= 10s
 # Every module of the repository; the tools have theirs apart so that the product's go.mod stays lean.
-MODULES := . e2e e2e/keyless
+MODULES := . e2e e2e/keyless e2e/login e2e/openapi
 
 .PHONY: help
 help: ## List the targets
@@ -60,14 +60,15 @@ generate: ## Write the Go code of the console's pages (internal/console/*.templ)
 	@templ generate -path internal/console
 
 .PHONY: docs
-docs: ## Write the generated documentation (docs/configuration.md)
+docs: ## Write the generated documentation (docs/configuration.md, docs/openapi.json)
 	@go test ./internal/config -run Docs -update -count=1
+	@go test ./internal/api -run OpenAPIDocument -update -count=1
 
 .PHONY: vuln
 vuln: ## Known vulnerabilities in the code (govulncheck) and in every go.mod (OSV); needs the network
 	@build/tools.sh govulncheck osv-scanner
 	@$(BIN)/govulncheck ./...
-	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L e2e/keyless/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod -L tools/templ/go.mod
+	@$(BIN)/osv-scanner scan source -L go.mod -L e2e/go.mod -L e2e/keyless/go.mod -L e2e/login/go.mod -L e2e/openapi/go.mod -L tools/go.mod -L tools/lint/go.mod -L tools/actionlint/go.mod -L tools/templ/go.mod
 
 .PHONY: pins
 pins: ## Every pinned image and action still resolves, and equal things are pinned equally; needs the network
@@ -97,6 +98,13 @@ e2e: tools ## The pipeline end to end, on loopback; prints each acceptance line 
 	@cd e2e && go test -count=1 -timeout 20m -v ./worker
 	@cd e2e && TALLYMAN_TOOLS=$(BIN) go test -count=1 -timeout 10m -v ./auditor
 
+# Where pictures of the console go.
+TALLYMAN_SHOTS ?= $(CURDIR)/.e2e/shots
+
+.PHONY: browser
+browser: tools ## Drive the console in Chromium on what the demo makes; pictures go to TALLYMAN_SHOTS
+	@cd e2e && TALLYMAN_SHOTS=$(TALLYMAN_SHOTS) go test -count=1 -timeout 40m -v ./browser
+
 .PHONY: keyless
 keyless: ## Sign and verify keyless against Fulcio and rekor-tiles on loopback
 	@build/tools.sh cosign
@@ -116,6 +124,10 @@ bench: ## Benchmarks on generated data (some 10 minutes), and whole processes on
 	@$(if $(wildcard $(TALLYMAN_DATA)/cases.tsv),TALLYMAN_DATA=$(abspath $(TALLYMAN_DATA))) TALLYMAN_BENCH_LARGE=1 go test -run '^$$' -bench 'Ingest|Delta|Replay' -benchtime 3x -timeout 30m ./internal/tally
 	@CGO_ENABLED=0 go build -trimpath -tags=nopgxregisterdefaulttypes,grpcnotrace -ldflags='-s -w' -o $(BIN)/ ./cmd/tallyman ./cmd/worker
 	@cd e2e && go run ./cmd/advisories bench $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
+
+.PHONY: bench-web
+bench-web: ## Load web with 10,000 releases of 400 packages on SQLite and PostgreSQL (some 20 minutes), and restart it under load
+	@cd e2e && go test -count=1 -timeout 60m -v ./webload
 
 .PHONY: clean
 clean: ## Remove what was built, except the tools

@@ -3,7 +3,7 @@
 # shell script has a syntax error.
 set -eu
 cd "$(dirname "$0")/.."
-for dir in . e2e e2e/keyless; do
+for dir in . e2e e2e/keyless e2e/login e2e/openapi; do
 	(cd "$dir" && go mod tidy -diff) || { echo "lint: $dir/go.mod is not tidy: run go mod tidy there" >&2; exit 1; }
 done
 pages() { cat internal/console/*.templ internal/console/*_templ.go | git hash-object --stdin; }

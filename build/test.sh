@@ -26,6 +26,8 @@ run() { # folder, packages, flags
 # The tag is that of the release (.goreleaser.yaml).
 run . ./... -tags=nopgxregisterdefaulttypes,grpcnotrace "$@"
 run e2e './deploy ./workflows ./workbench' "$@"
+run e2e/login ./... "$@"
+run e2e/openapi ./... "$@"
 
 passed=$(grep -cE '^ *--- PASS' "$log")
 failed=$(grep -cE '^ *--- FAIL' "$log")

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
+	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/api"
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/console"
+	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
@@ -20,23 +24,69 @@ func run(ctx context.Context, p command.Process) int {
 		VerbShort: "Serve until told to stop",
 		Settings:  config.ForWeb(),
 		Start:     start,
+		Groups:    []command.Group[config.Web]{tokenTasks()},
 	}, p)
 }
 
-// start opens the store and makes the pages.
+// start opens the store and makes the pages, and the guard before them.
 func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) {
-	c := e.Config
-	db, err := store.Open(ctx, c.Database.URL.Reveal(), store.Options{MaxConnections: c.Database.MaxConnections, Now: e.Now})
+	b, err := assemble(ctx, e)
 	if err != nil {
-		return service.App{}, fmt.Errorf("open store: %w", err)
+		return service.App{}, err
+	}
+	if err := b.guard.Bootstrap(ctx, e.Config.Access.BootstrapToken.Reveal()); err != nil {
+		return service.App{}, errors.Join(err, b.close(ctx))
+	}
+	app := service.App{
+		Routes: func(outer *http.ServeMux) { outer.Handle("/", b.mux) },
+		Checks: []service.Check{{Name: "store", Run: b.store.Ping}},
+		Stops: []service.Stop{
+			{Name: "access", Run: b.guard.Close},
+			{Name: "store", Run: func(context.Context) error { return b.store.Close() }},
+		},
+	}
+	// Anybody may read /metrics; the names of releases are for whom access.anonymous says.
+	if e.Config.Access.Anonymous == grant.Viewer.String() {
+		app.Metrics = b.api.Metrics
+	}
+	return app, nil
+}
+
+// building is what web is made of.
+type building struct {
+	store *store.Store
+	guard *access.Guard
+	api   *api.API
+	mux   *http.ServeMux
+}
+
+func (b *building) close(ctx context.Context) error {
+	return errors.Join(b.guard.Close(ctx), b.store.Close())
+}
+
+// assemble puts web together. All routes are behind the guard.
+func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error) {
+	db, err := store.Open(ctx, e.Config.Database.URL.Reveal(), store.Options{MaxConnections: e.Config.Database.MaxConnections, Now: e.Now})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	pages, err := console.New(console.Config{Store: db, Log: e.Log, Now: e.Now, Build: e.Build})
 	if err != nil {
-		return service.App{}, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
+		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
 	}
-	return service.App{
-		Routes: pages.Install,
-		Checks: []service.Check{{Name: "store", Run: db.Ping}},
-		Stops:  []service.Stop{{Name: "store", Run: func(context.Context) error { return db.Close() }}},
-	}, nil
+	guard, err := newGuard(ctx, e, db, pages)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	programs, err := api.New(api.Config{Store: db, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	b := &building{store: db, guard: guard, api: programs, mux: http.NewServeMux()}
+	if err := guard.Install(b.mux, append(pages.Routes(), programs.Routes()...)...); err != nil {
+		return nil, errors.Join(err, b.close(ctx))
+	}
+	// What is under /api/ and no route is a problem, not a page; that it is none is no secret.
+	b.mux.Handle("/api/", programs.Missing())
+	return b, nil
 }

@@ -53,6 +53,7 @@ func get(t *testing.T, url string) (status int, body string, header http.Header)
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Header.Set("Authorization", "Bearer "+firstToken)
 	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
 	if err != nil {
 		return 0, err.Error(), nil
@@ -75,7 +76,7 @@ func TestWebServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	go func() {
 		ended <- run(ctx, command.Process{
 			Args:    []string{"serve", "--listen", listen},
-			Environ: []string{"TALLYMAN_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "t.db")},
+			Environ: []string{"TALLYMAN_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "t.db"), "TALLYMAN_ACCESS_BOOTSTRAP_TOKEN=" + firstToken},
 			Stdout:  io.Discard, Stderr: &log, Began: time.Now(),
 		})
 	}()
@@ -94,6 +95,9 @@ func TestWebServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	if code := <-ended; code != command.ExitOK {
 		t.Errorf("exit code: got %d, want 0\n%s", code, log.String())
 	}
+	if strings.Contains(log.String(), firstToken) {
+		t.Errorf("the token is in the log:\n%s", log.String())
+	}
 	for line := range strings.Lines(log.String()) {
 		if !json.Valid([]byte(line)) {
 			t.Errorf("log line is not JSON: %s", line)
@@ -104,10 +108,15 @@ func TestWebServesFromAnEmptyDatabaseUntilItIsStopped(t *testing.T) {
 	}
 }
 
+// firstToken is access.bootstrap_token.
+var firstToken = "tally_first_" + strings.Repeat("ab", 32)
+
 func checkAnswers(t *testing.T, url string) {
 	t.Helper()
 	tests := []struct{ path, contentType, contains string }{
 		{"/", "text/html", "<html"},
+		{"/login", "text/html", `name="token"`},
+		{"/settings/tokens", "text/html", "first token"},
 		{"/healthz", "application/json", "alive"},
 		{"/version", "application/json", `"platform"`},
 		{"/metrics", "text/plain", "tallyman_build_info{"},

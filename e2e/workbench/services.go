@@ -2,6 +2,7 @@ package workbench
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -36,19 +37,31 @@ type Service struct {
 // Stop ends the service, which closing the bench does too. It may be called twice.
 func (s *Service) Stop() error { return s.stop() }
 
+// Console is a web of the bench, and how to sign in to it.
+type Console struct {
+	Address string // host:port
+	// Token is that of an operator, for a day.
+	Token string
+}
+
 // Services starts worker and web, as built into a GoReleaser dist folder, on
-// one SQLite database of the bench. It returns the console's host:port when both are
-// ready.
-func (b *Bench) Services(ctx context.Context, dist string, watching Watching) (string, error) {
+// one SQLite database of the bench. It returns the console when both are ready.
+func (b *Bench) Services(ctx context.Context, dist string, watching Watching) (Console, error) {
 	worker, err := b.Worker(ctx, dist, watching)
 	if err != nil {
-		return "", err
+		return Console{}, err
 	}
-	web, err := b.service(ctx, dist, "web", "serve")
+	token := firstToken()
+	web, err := b.service(ctx, dist, "web", "serve", "TALLYMAN_ACCESS_BOOTSTRAP_TOKEN="+token)
 	if err != nil {
-		return "", fmt.Errorf("%w (worker is at %s)", err, worker.Address)
+		return Console{}, fmt.Errorf("%w (worker is at %s)", err, worker.Address)
 	}
-	return web.Address, nil
+	return Console{Address: web.Address, Token: token}, nil
+}
+
+// firstToken is of the form that access.bootstrap_token takes.
+func firstToken() string {
+	return "tally_demo_" + strings.ToLower(rand.Text()+rand.Text())
 }
 
 // Worker starts the worker of a GoReleaser dist folder on the database of the bench, and

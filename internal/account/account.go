@@ -74,7 +74,8 @@ type Standing struct {
 	// Evidence is the state of each kind for the image as a whole. A kind that is not in
 	// it is unknown.
 	Evidence map[release.PaperKind]release.State
-	// Now and AtRelease are nil before the image was judged.
+	// Now and AtRelease are nil before the image was judged. In lists of many releases
+	// they have no reasons.
 	Now, AtRelease *Verdict
 }
 

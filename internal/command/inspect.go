@@ -82,7 +82,8 @@ func (p Program[T]) healthcheck(proc Process) *cobra.Command {
 			if err != nil {
 				return failed{err: errors.New("the configuration has mistakes\n" + err.Error())}
 			}
-			if err := service.CheckHealth(c.Context(), loaded.Config.Shared().Listen); err != nil {
+			shared := loaded.Config.Shared()
+			if err := service.CheckHealth(c.Context(), shared.Listen, shared.TLS.Certificate.Path != ""); err != nil {
 				return failed{err: err}
 			}
 			return write(proc.Stdout, []byte("ready\n"))

@@ -67,6 +67,7 @@ func (p Program[T]) serviceConfig(env Env[T], began time.Time, signals <-chan os
 	return service.Config{
 		Name:              p.Name,
 		Listen:            shared.Listen,
+		TLS:               service.TLS{Certificate: shared.TLS.Certificate.Path, Key: shared.TLS.Key.Path},
 		ReadHeaderTimeout: shared.Server.ReadHeaderTimeout,
 		ReadTimeout:       shared.Server.ReadTimeout,
 		WriteTimeout:      shared.Server.WriteTimeout,

@@ -1,10 +1,20 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Web is what the console is configured with.
 type Web struct {
 	Service
+
+	Console Console
+	// TrustedProxies are the networks whose X-Forwarded headers are believed.
+	TrustedProxies []netip.Prefix
+	Access         Access
+	OIDC           OIDC
+	Limits         Limits
 }
 
 // Worker is what the background worker is configured with.
@@ -39,6 +49,7 @@ type Service struct {
 	Database Database
 	Log      Log
 	Server   Server
+	TLS      TLS
 	// ShutdownTimeout bounds everything between the first signal and the exit.
 	ShutdownTimeout time.Duration
 	// ImageDigest is the digest of the image that this process runs from, as
@@ -73,6 +84,44 @@ type Server struct {
 	ReadTimeout       time.Duration
 	WriteTimeout      time.Duration
 	IdleTimeout       time.Duration
+}
+
+// TLS names the files of the HTTP server's certificate. Both are there, or none.
+type TLS struct {
+	// Certificate has the certificate, and those between it and a root; Key its
+	// private key.
+	Certificate, Key File
+}
+
+// Access says who may use the console.
+type Access struct {
+	// Anonymous is what who is not signed in may do: none or viewer.
+	Anonymous string
+	// BootstrapToken is a token to begin with; empty when one is made up.
+	BootstrapToken Secret
+	// SessionIdle ends a session that is not used, SessionLifetime any.
+	SessionIdle, SessionLifetime time.Duration
+}
+
+// OIDC says at which issuer people sign in. Without an issuer nothing else is set.
+type OIDC struct {
+	Issuer       string
+	ClientID     string
+	ClientSecret Secret
+	// RoleClaim names the claim that Roles are about.
+	RoleClaim string
+	Roles     []ClaimedRole
+	// Scopes are asked for beside openid.
+	Scopes []string
+}
+
+// ClaimedRole says which role a value of a claim gives: viewer, auditor or operator.
+type ClaimedRole struct{ Value, Role string }
+
+// Limits bound what one client may ask for.
+type Limits struct {
+	// Requests are those a second, FailedLogins those a minute.
+	Requests, FailedLogins int
 }
 
 // Registry says how OCI registries are spoken to.

@@ -37,9 +37,10 @@ func TestDocumentationIsUpToDate(t *testing.T) {
 	var web Web
 	var worker Worker
 	text := strings.NewReplacer(
-		"{{both}}", reference(ForWeb().bind(&web)),
+		"{{both}}", reference(web.Service.settings(":8080")),
+		"{{web}}", reference(web.settings()),
 		"{{worker}}", reference(worker.settings()),
-		"{{variables}}", secrets(ForWorker().bind(&worker)),
+		"{{variables}}", secrets(append(ForWorker().bind(&worker), web.settings()...)),
 		"{{mistakes}}", exampleMistakes(t),
 	).Replace(string(doc))
 	golden(t, "../../docs/configuration.md", []byte(text))

@@ -60,7 +60,13 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Web{service(":8080")}, web.Config, unredacted); diff != "" {
+	wantWeb := Web{
+		Service: service(":8080"),
+		Access:  Access{Anonymous: "none", SessionIdle: 12 * time.Hour, SessionLifetime: 168 * time.Hour},
+		OIDC:    OIDC{RoleClaim: "groups", Scopes: []string{"profile", "email"}},
+		Limits:  Limits{Requests: 50, FailedLogins: 10},
+	}
+	if diff := cmp.Diff(wantWeb, web.Config, unredacted, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("web (-want +got):\n%s", diff)
 	}
 	worker, err := ForWorker().Load(Input{})

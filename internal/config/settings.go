@@ -37,9 +37,11 @@ func (p Program[T]) Also(check func(T) []Mistake) Program[T] {
 // ForWeb describes the configuration of the console.
 func ForWeb() Program[Web] {
 	return Program[Web]{
-		name:  "web",
-		bind:  func(c *Web) []setting { return c.settings(":8080") },
-		check: func(c Web, origin func(string) string) []Mistake { return c.check(origin) },
+		name: "web",
+		bind: func(c *Web) []setting { return append(c.Service.settings(":8080"), c.settings()...) },
+		check: func(c Web, origin func(string) string) []Mistake {
+			return append(c.Service.check(origin), c.check(origin)...)
+		},
 	}
 }
 
@@ -75,6 +77,10 @@ func (s *Service) settings(listen string) []setting {
 			"Longest time from the end of a request's header to the end of its answer."),
 		bind("server.idle_timeout", &s.Server.IdleTimeout, duration(100*time.Millisecond, time.Hour), "60s",
 			"Longest time that an unused connection is kept open."),
+		bind("tls.certificate", &s.TLS.Certificate, optionalFile("a file with a certificate in PEM, and those between it and a root, or nothing", certificateProblem), "",
+			"Certificate of the HTTP server, which then speaks TLS alone. It is read again when the file changes. It needs tls.key."),
+		bind("tls.key", &s.TLS.Key, optionalFile("a file with the certificate's private key in PEM, or nothing", keyProblem), "",
+			"Private key of tls.certificate."),
 		bind("shutdown.timeout", &s.ShutdownTimeout, duration(time.Second, 5*time.Minute), "20s",
 			"Longest time from SIGTERM to the exit. Give the platform's own limit a few seconds more."),
 		bind("image.digest", &s.ImageDigest, imageDigest(), "",
@@ -85,16 +91,17 @@ func (s *Service) settings(listen string) []setting {
 // check finds the mistakes that more than one setting makes together.
 func (s *Service) check(origin func(key string) string) []Mistake {
 	const key = "server.read_timeout"
-	if s.Server.ReadTimeout >= s.Server.ReadHeaderTimeout {
-		return nil
+	mistakes := s.TLS.check(origin)
+	if s.Server.ReadTimeout < s.Server.ReadHeaderTimeout {
+		mistakes = append(mistakes, Mistake{
+			Key:      key,
+			Origin:   origin(key),
+			Value:    durationText(s.Server.ReadTimeout),
+			Problem:  "shorter than server.read_header_timeout",
+			Expected: "at least " + durationText(s.Server.ReadHeaderTimeout),
+		})
 	}
-	return []Mistake{{
-		Key:      key,
-		Origin:   origin(key),
-		Value:    durationText(s.Server.ReadTimeout),
-		Problem:  "shorter than server.read_header_timeout",
-		Expected: "at least " + durationText(s.Server.ReadHeaderTimeout),
-	}}
+	return mistakes
 }
 
 // settings describes what only the worker has.
@@ -284,5 +291,5 @@ func foreign(program string) (owner string, keys []setting) {
 	if program == "web" {
 		return "worker", new(Worker).settings()
 	}
-	return "web", nil
+	return "web", new(Web).settings()
 }

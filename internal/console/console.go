@@ -13,6 +13,7 @@ import (
 	"github.com/a-h/templ"
 	"github.com/rs/zerolog"
 
+	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
@@ -36,8 +37,8 @@ type Config struct {
 const readTimeout = 5 * time.Second
 
 // contentPolicy lets a page use nothing but this server's own style sheet and
-// icon: no scripts, no forms, no frames.
-const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// icon, and send forms to it alone: no scripts, no frames.
+const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
@@ -60,10 +61,12 @@ func New(cfg Config) (*Console, error) {
 	return &Console{cfg: cfg, assets: a}, nil
 }
 
-// Install registers the pages and their assets.
-func (c *Console) Install(mux *http.ServeMux) {
-	mux.HandleFunc("GET /{$}", c.overview)
-	mux.HandleFunc("GET "+assetPrefix+"{name}", c.assets.serve)
+// Routes are the pages and their assets, and who may see them.
+func (c *Console) Routes() []access.Route {
+	return []access.Route{
+		{Method: http.MethodGet, Pattern: "/{$}", Kind: access.Page, Role: access.Viewer, Handler: http.HandlerFunc(c.overview)},
+		{Method: http.MethodGet, Pattern: assetPrefix + "{name}", Kind: access.Public, Handler: http.HandlerFunc(c.assets.serve)},
+	}
 }
 
 func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
@@ -99,28 +102,53 @@ func (c *Console) page(title string) page {
 // render makes the whole page before it sends any of it, so that a failure shows
 // as one.
 func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, content templ.Component) {
+	body, ok := c.make(w, r, content)
+	if !ok {
+		return
+	}
+	h := w.Header()
+	if status != http.StatusOK {
+		h.Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		writeBody(w, r, body)
+		return
+	}
+	// Kept, but asked about each time; equal pages are not sent again.
+	h.Set("Cache-Control", "private, no-cache")
+	sum := sha256.Sum256(body)
+	h.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:16])+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// form is a page that nobody keeps: it has forms or secrets in it, or says that
+// something was refused.
+func (c *Console) form(w http.ResponseWriter, r *http.Request, status int, content templ.Component) {
+	body, ok := c.make(w, r, content)
+	if !ok {
+		return
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	writeBody(w, r, body)
+}
+
+// make renders a page and sets the headers that every page has. It returns false when it
+// has answered that there is none.
+func (c *Console) make(w http.ResponseWriter, r *http.Request, content templ.Component) ([]byte, bool) {
 	var body bytes.Buffer
 	if err := content.Render(r.Context(), &body); err != nil {
 		c.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("page cannot be made")
 		http.Error(w, "The page cannot be made. The log says why.", http.StatusInternalServerError)
-		return
+		return nil, false
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", contentPolicy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	if status != http.StatusOK {
-		h.Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
-		writeBody(w, r, body.Bytes())
-		return
-	}
-	// Kept, but asked about each time; equal pages are not sent again.
-	h.Set("Cache-Control", "private, no-cache")
-	sum := sha256.Sum256(body.Bytes())
-	h.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:16])+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body.Bytes()))
+	// Not no-referrer: a form would then say that it comes from nowhere, and be refused
+	// where the browser does not say Sec-Fetch-Site.
+	h.Set("Referrer-Policy", "same-origin")
+	return body.Bytes(), true
 }
 
 // writeBody drops the error: it is that of a client that went away.

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// expositionType is the content type of the text format that Prometheus
+// ExpositionType is the content type of the text format that Prometheus
 // scrapes, see
 // https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format.
-const expositionType = "text/plain; version=0.0.4; charset=utf-8"
+const ExpositionType = "text/plain; version=0.0.4; charset=utf-8"
 
 // Kinds of metrics in the text format.
 const (
@@ -16,21 +16,27 @@ const (
 	gauge   = "gauge"
 )
 
-// exposition is metrics in the text format, family by family.
-type exposition struct {
+// Exposition is metrics in the text format, family by family. The zero value is empty.
+type Exposition struct {
 	text   []byte
 	metric string // name of the family that was begun last
 }
 
-// family begins a family of samples. help is one line.
-func (e *exposition) family(name, kind, help string) {
+// Family begins a family of samples. kind is counter or gauge, help one line.
+func (e *Exposition) Family(name, kind, help string) {
 	e.metric = name
 	e.text = append(e.text, "# HELP "+name+" "+help+"\n# TYPE "+name+" "+kind+"\n"...)
 }
 
-// sample adds a sample of the family. suffix is "" except in histograms; labels
-// are names and values in turn.
-func (e *exposition) sample(suffix string, value float64, labels ...string) {
+// Sample adds a sample of the family that was begun last. labels are names and values
+// in turn.
+func (e *Exposition) Sample(value float64, labels ...string) { e.sample("", value, labels...) }
+
+// Text is what was written.
+func (e *Exposition) Text() []byte { return e.text }
+
+// sample is [Exposition.Sample] with the suffix that histograms have.
+func (e *Exposition) sample(suffix string, value float64, labels ...string) {
 	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 	e.text = append(e.text, e.metric+suffix...)
 	separator := byte('{')

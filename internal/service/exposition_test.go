@@ -1,6 +1,8 @@
 package service
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,10 +16,10 @@ import (
 func TestExpositionIsWhatPrometheusReads(t *testing.T) {
 	t.Parallel()
 	const odd = "a\\b\"c\nd{é}\xff"
-	var e exposition
-	e.family("a_total", counter, "Help.")
+	var e Exposition
+	e.Family("a_total", counter, "Help.")
 	e.sample("", 3, "odd", odd, "plain", "x")
-	e.family("b", gauge, "Help.")
+	e.Family("b", gauge, "Help.")
 	e.sample("", 0.1)
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(string(e.text)))
@@ -37,8 +39,8 @@ func TestMetricsAreWhatPrometheusReads(t *testing.T) {
 	h, _ := prepared(t)
 	record(t, h, "/release/a")
 	w := record(t, h, "/metrics")
-	if got := w.Header().Get("Content-Type"); got != expositionType || w.Code != http.StatusOK {
-		t.Errorf("metrics: got %d %s, want 200 %s", w.Code, got, expositionType)
+	if got := w.Header().Get("Content-Type"); got != ExpositionType || w.Code != http.StatusOK {
+		t.Errorf("metrics: got %d %s, want 200 %s", w.Code, got, ExpositionType)
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(w.Body)
@@ -76,5 +78,30 @@ func checkHistogram(t *testing.T, f *dto.MetricFamily) {
 		if b.GetCumulativeCount() != 1 {
 			t.Errorf("bucket up to %v: got %d, want 1", b.GetUpperBound(), b.GetCumulativeCount())
 		}
+	}
+}
+
+func TestMetricsOfTheApplicationAreShownWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		err  error
+		want bool
+	}{{"whole", nil, true}, {"left out when they fail", errors.New("no store"), false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := launch(t, func(context.Context) (App, error) {
+				return App{Metrics: func(_ context.Context, e *Exposition) error {
+					e.Family("app_things", "gauge", "Help.")
+					e.Sample(3, "name", "a")
+					return tt.err
+				}}, nil
+			})
+			r.until(t, "/readyz", http.StatusOK)
+			body := r.until(t, "/metrics", http.StatusOK)
+			if got := strings.Contains(body, "\napp_things{name=\"a\"} 3\n"); got != tt.want || !strings.Contains(body, "tallyman_build_info{") {
+				t.Errorf("shown: got %v, want %v, beside the others:\n%s", got, tt.want, body)
+			}
+		})
 	}
 }

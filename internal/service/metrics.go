@@ -2,6 +2,7 @@ package service
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"net/http"
 	"runtime"
@@ -26,6 +27,9 @@ type metrics struct {
 	now     func() time.Time
 	// bounds are the upper bounds of the buckets of a histogram, in seconds.
 	bounds []float64
+
+	// more is what the application adds; it returns nil while there is nothing.
+	more func() func(context.Context, *Exposition) error
 
 	mu       sync.Mutex
 	requests map[requestLabels]uint64
@@ -83,32 +87,33 @@ func (m *metrics) observe(r *http.Request, code int, took time.Duration) {
 
 // ServeHTTP answers a scrape.
 func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var e exposition
-	e.family("tallyman_build_info", gauge, "The build that is running; the value is always 1.")
+	var e Exposition
+	e.Family("tallyman_build_info", gauge, "The build that is running; the value is always 1.")
 	e.sample("", 1, "service", m.service, "version", m.build.Version, "commit", m.build.Commit, "go", m.build.Go)
 	m.writeRequests(&e)
 	writeRuntime(&e)
 	m.writeProcess(&e)
-	w.Header().Set("Content-Type", expositionType)
+	m.writeMore(r.Context(), &e)
+	w.Header().Set("Content-Type", ExpositionType)
 	w.Header().Set("Cache-Control", "no-store")
 	if _, err := w.Write(e.text); err != nil {
 		zerolog.Ctx(r.Context()).Debug().Err(err).Msg("answer not written")
 	}
 }
 
-func (m *metrics) writeRequests(e *exposition) {
+func (m *metrics) writeRequests(e *Exposition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	byRoute := func(a, b routeLabels) int {
 		return cmp.Or(cmp.Compare(a.route, b.route), cmp.Compare(a.method, b.method))
 	}
-	e.family("tallyman_http_requests_total", counter, "Requests answered, by the pattern of the route.")
+	e.Family("tallyman_http_requests_total", counter, "Requests answered, by the pattern of the route.")
 	for _, l := range slices.SortedFunc(maps.Keys(m.requests), func(a, b requestLabels) int {
 		return cmp.Or(byRoute(a.routeLabels, b.routeLabels), cmp.Compare(a.code, b.code))
 	}) {
 		e.sample("", float64(m.requests[l]), "route", l.route, "method", l.method, "code", strconv.Itoa(l.code))
 	}
-	e.family("tallyman_http_request_duration_seconds", "histogram", "Time from a request's header to the end of its answer.")
+	e.Family("tallyman_http_request_duration_seconds", "histogram", "Time from a request's header to the end of its answer.")
 	for _, l := range slices.SortedFunc(maps.Keys(m.duration), byRoute) {
 		h, total := m.duration[l], uint64(0)
 		for i, n := range h.buckets {
@@ -124,9 +129,29 @@ func (m *metrics) writeRequests(e *exposition) {
 	}
 }
 
+// writeMore adds the application's metrics, all or none of them: half of a family would
+// be read as the rest being gone.
+func (m *metrics) writeMore(ctx context.Context, e *Exposition) {
+	if m.more == nil {
+		return
+	}
+	write := m.more()
+	if write == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	var own Exposition
+	if err := write(ctx, &own); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("metrics of the application left out")
+		return
+	}
+	e.text = append(e.text, own.text...)
+}
+
 // writeRuntime writes what package runtime knows without stopping the world.
-func writeRuntime(e *exposition) {
-	e.family("go_info", gauge, "The version of Go that built the program; the value is always 1.")
+func writeRuntime(e *Exposition) {
+	e.Family("go_info", gauge, "The version of Go that built the program; the value is always 1.")
 	e.sample("", 1, "version", runtime.Version())
 	for _, m := range []struct{ name, kind, help, source string }{
 		{"go_goroutines", gauge, "Goroutines that exist.", "/sched/goroutines:goroutines"},
@@ -138,22 +163,22 @@ func writeRuntime(e *exposition) {
 		rtmetrics.Read(samples)
 		// A later runtime may lack one; then nothing is said, rather than 0.
 		if v := samples[0].Value; v.Kind() == rtmetrics.KindUint64 {
-			e.family(m.name, m.kind, m.help)
+			e.Family(m.name, m.kind, m.help)
 			e.sample("", float64(v.Uint64()))
 		}
 	}
 }
 
 // writeProcess writes what the kernel knows of this process, where it tells.
-func (m *metrics) writeProcess(e *exposition) {
+func (m *metrics) writeProcess(e *Exposition) {
 	p, ok := readProcess()
 	if !ok {
 		return
 	}
-	e.family("process_start_time_seconds", gauge, "When the process began, in seconds since the Unix epoch.")
+	e.Family("process_start_time_seconds", gauge, "When the process began, in seconds since the Unix epoch.")
 	e.sample("", float64(m.now().Add(-p.uptime).UnixMilli())/1000)
-	e.family("process_cpu_seconds_total", counter, "Processor time that was used, user and system.")
+	e.Family("process_cpu_seconds_total", counter, "Processor time that was used, user and system.")
 	e.sample("", p.cpu.Seconds())
-	e.family("process_resident_memory_bytes", gauge, "Memory of the process that is not swapped out.")
+	e.Family("process_resident_memory_bytes", gauge, "Memory of the process that is not swapped out.")
 	e.sample("", float64(p.resident))
 }

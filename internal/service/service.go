@@ -21,6 +21,8 @@ type Config struct {
 	Name string
 	// Listen is the host:port of the HTTP server.
 	Listen string
+	// TLS are the files of its certificate; the zero value serves without TLS.
+	TLS TLS
 
 	// Limits of the HTTP server, as net/http names them.
 	ReadHeaderTimeout time.Duration
@@ -45,6 +47,9 @@ type Config struct {
 type App struct {
 	// Routes are installed before the service is ready; nil adds none.
 	Routes func(*http.ServeMux)
+	// Metrics adds to what /metrics shows, which anybody may read; nil adds nothing. When it
+	// fails, nothing that it wrote is shown.
+	Metrics func(context.Context, *Exposition) error
 	// Checks decide whether the service is ready.
 	Checks []Check
 	// Stops are taken in order, after the last request has been answered.
@@ -83,16 +88,33 @@ const maxHeaderBytes = 32 << 10
 // stopped. It returns nil after a graceful stop.
 func Run(ctx context.Context, c Config, start Start) error {
 	s := &server{config: c, metrics: newMetrics(c)}
+	s.metrics.more = func() func(context.Context, *Exposition) error {
+		if app := s.ready.Load(); app != nil {
+			return app.metrics
+		}
+		return nil
+	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+	}
+	secure, err := tlsConfig(c)
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
 	// The application outlives the signal: it ends when its parts are stopped.
 	running, end := context.WithCancel(c.Log.WithContext(context.WithoutCancel(ctx)))
 	defer end()
 	web := s.httpServer(running)
 	served := make(chan error, 1)
-	go func() { served <- web.Serve(listener) }()
+	web.TLSConfig = secure
+	go func() {
+		if secure != nil {
+			served <- web.ServeTLS(listener, "", "")
+			return
+		}
+		served <- web.Serve(listener)
+	}()
 
 	err = s.boot(ctx, running, end, start)
 	if err == nil {
@@ -124,8 +146,9 @@ type server struct {
 }
 
 type application struct {
-	mux    *http.ServeMux
-	checks []Check
+	mux     *http.ServeMux
+	metrics func(context.Context, *Exposition) error
+	checks  []Check
 }
 
 func (s *server) httpServer(base context.Context) *http.Server {
@@ -188,6 +211,6 @@ func (s *server) boot(stop, running context.Context, end context.CancelFunc, sta
 	if got.app.Routes != nil {
 		got.app.Routes(mux)
 	}
-	s.ready.Store(&application{mux: mux, checks: got.app.Checks})
+	s.ready.Store(&application{mux: mux, metrics: got.app.Metrics, checks: got.app.Checks})
 	return nil
 }

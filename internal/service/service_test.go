@@ -219,7 +219,7 @@ func TestReadinessNamesWhatFails(t *testing.T) {
 	if lines := r.logs.lines(t, "not ready"); len(lines) == 0 || lines[0]["error"] != "secret detail" {
 		t.Errorf("log: got %v, want the reason", lines)
 	}
-	err := CheckHealth(t.Context(), strings.TrimPrefix(r.url, "http://"))
+	err := CheckHealth(t.Context(), strings.TrimPrefix(r.url, "http://"), false)
 	if err == nil || !strings.Contains(err.Error(), "503 Service Unavailable: not ready: store, hanging") {
 		t.Errorf("CheckHealth: got %v, want the names of what fails", err)
 	}
@@ -369,11 +369,11 @@ func TestCheckHealthSaysWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, address := range []string{listen, ":" + port, "0.0.0.0:" + port} {
-		if err := CheckHealth(t.Context(), address); err != nil {
+		if err := CheckHealth(t.Context(), address, false); err != nil {
 			t.Errorf("CheckHealth(%q): got %v, want nil", address, err)
 		}
 	}
-	if err := CheckHealth(t.Context(), freeAddress(t)); !errors.Is(err, syscall.ECONNREFUSED) {
+	if err := CheckHealth(t.Context(), freeAddress(t), false); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("CheckHealth of nobody: got %v, want connection refused", err)
 	}
 }

@@ -59,7 +59,7 @@ func findStanding(ctx context.Context, tx *transaction, ref account.Ref) (accoun
 	// No version names it: what is known of the image alone.
 	bare, err := collect(ctx, tx, scanStanding, `
 		SELECT i.repository, '', i.digest, i.first_seen, NULL, i.media_type, i.revision, i.created_at, i.first_seen,
-			e.id, e.released_at, e.at, e.build, NULL
+			e.id, e.released_at, e.at, e.build, e.states, NULL
 		FROM image i LEFT JOIN examination e ON e.repository = i.repository AND e.digest = i.digest
 		WHERE i.repository = $1 AND (i.digest = $2 OR i.digest =
 			(SELECT min(p.image_digest) FROM platform p WHERE p.repository = i.repository AND p.digest = $3))

@@ -50,18 +50,21 @@ func (s *Store) Activity(ctx context.Context, p account.Page) (account.List[acco
 	return cut(all, limit, func(last *account.Wave) string { return bookmark("waves", decimal(last.ID)) }), nil
 }
 
-// WaveDetail returns a wave with what it did, at most [account.MostItems] of each kind,
-// or [account.ErrNotFound].
+// waveItems is how many of each kind are told of a wave: the worst.
+const waveItems = 50
+
+// WaveDetail returns a wave with what it did, the worst of each kind where there are
+// many, or [account.ErrNotFound].
 func (s *Store) WaveDetail(ctx context.Context, id int64) (account.WaveDetail, error) {
 	w, err := one(collect(ctx, s.read, scanWave, waveColumns+`WHERE w.id = $1`, id))
 	if err != nil {
 		return account.WaveDetail{}, fmt.Errorf("read wave %d: %w", id, err)
 	}
 	d := account.WaveDetail{Wave: w}
-	if d.Findings, _, err = s.WaveFindings(ctx, id, account.MostItems); err != nil {
+	if d.Findings, _, err = s.WaveFindings(ctx, id, waveItems); err != nil {
 		return account.WaveDetail{}, err
 	}
-	if d.Changes, _, err = s.WaveVerdicts(ctx, id, account.MostItems); err != nil {
+	if d.Changes, _, err = s.WaveVerdicts(ctx, id, waveItems); err != nil {
 		return account.WaveDetail{}, err
 	}
 	if d.Evidence, err = s.WaveEvidence(ctx, id); err != nil {
@@ -93,7 +96,7 @@ func (s *Store) NewFindings(ctx context.Context, p account.Page) (account.List[a
 		return found, fmt.Errorf("read new findings: %w", err)
 	}
 	for i := range waves {
-		changes, _, err := s.WaveFindings(ctx, waves[i].Wave, account.MostItems)
+		changes, _, err := s.WaveFindings(ctx, waves[i].Wave, waveItems)
 		if err != nil {
 			return found, err
 		}

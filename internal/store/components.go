@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -55,18 +56,33 @@ func readComponents(ctx context.Context, tx *transaction, where string, args ...
 		return nil, fmt.Errorf("count versions: %w", err)
 	}
 	all := make([]account.Component, len(bare))
-	var trend, latest []*account.Standing
+	var keys []releaseKey
 	for i := range bare {
 		c := &all[i]
 		c.Component = bare[i]
-		c.Releases = counts[c.Repository]
-		if c.Releases == 0 {
+		if c.Releases = counts[c.Repository]; c.Releases == 0 {
 			continue
 		}
-		if c.Trend, err = newestReleases(ctx, tx, c.Repository, trendReleases); err != nil {
+		newest, err := newestKeys(ctx, tx, c.Repository, trendReleases)
+		if err != nil {
 			return nil, err
 		}
-		if n := len(c.Trend); n > 0 {
+		keys = append(keys, newest...)
+	}
+	trends, err := readKeys(ctx, tx, keys)
+	if err != nil {
+		return nil, err
+	}
+	var trend, latest []*account.Standing
+	for i := range all {
+		c := &all[i]
+		n := 0
+		for n < len(trends) && trends[n].Image.Repository == c.Repository {
+			n++
+		}
+		c.Trend, trends = trends[:n], trends[n:]
+		slices.Reverse(c.Trend)
+		if n > 0 {
 			c.Latest = &c.Trend[n-1]
 			latest = append(latest, c.Latest)
 			trend = append(trend, pointers(c.Trend[:n-1])...)
@@ -103,19 +119,16 @@ func countVersions(ctx context.Context, tx *transaction) (map[string]int, error)
 	return counts, err
 }
 
-// newestReleases returns the newest releases that stand, oldest first; pre-releases only
+// newestKeys returns the newest releases that stand, the newest first; pre-releases only
 // where there is nothing else.
-func newestReleases(ctx context.Context, tx *transaction, repository string, most int) ([]account.Standing, error) {
+func newestKeys(ctx context.Context, tx *transaction, repository string, most int) ([]releaseKey, error) {
 	for _, prerelease := range []string{"FALSE", "TRUE"} {
-		newest, err := standings(ctx, tx, `WHERE r.repository = $1 AND r.prerelease = `+prerelease+` AND `+stands+`
-			ORDER BY r.precedence DESC, r.version DESC LIMIT $2`, repository, most)
+		newest, err := collect(ctx, tx, scanKey, `SELECT r.repository, r.version FROM release r
+			WHERE r.repository = $1 AND r.prerelease = `+prerelease+` AND `+stands+` ORDER BY r.precedence DESC, r.version DESC LIMIT $2`, repository, most)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("choose the newest releases of %s: %w", repository, err)
 		}
 		if len(newest) > 0 {
-			for i, j := 0, len(newest)-1; i < j; i, j = i+1, j-1 {
-				newest[i], newest[j] = newest[j], newest[i]
-			}
 			return newest, nil
 		}
 	}
@@ -148,8 +161,7 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 		where.add(`r.repository = ?`, q.Repository)
 	}
 	if q.Result != "" {
-		where.add(`coalesce((SELECT v.result FROM verdict v WHERE v.examination_id = e.id AND v.number > 0 ORDER BY v.number DESC LIMIT 1), 'unknown') = ?`,
-			string(q.Result))
+		where.add(`coalesce(nullif(e.result, ''), 'unknown') = ?`, string(q.Result))
 	}
 	limit := limitOf(p)
 	var order string
@@ -182,12 +194,12 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 		}
 	}
 	text, args := where.text()
-	items, err := standings(ctx, tx, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
+	items, err := chosen(ctx, tx, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
 	if err != nil {
 		return none, err
 	}
 	found := cut(items, limit, next)
-	return found, complete(ctx, tx, pointers(found.Items), true)
+	return found, complete(ctx, tx, pointers(found.Items), false)
 }
 
 // Judged returns the releases of an image, by its digest or that of one of its platforms,

@@ -144,7 +144,11 @@ func (r *examiner) evidence(ctx context.Context) (bool, error) {
 		before[[2]string{p.subject, p.kind}] = p
 	}
 	var pieces, changes [][]any
-	for i, e := range slices.Concat(r.found.Examination.Evidence, r.unseen(rows)) {
+	all := slices.Concat(r.found.Examination.Evidence, r.unseen(rows))
+	if _, err := r.tx.ExecContext(ctx, `UPDATE examination SET states = $2 WHERE id = $1`, r.key, statesOf(r.found.Examination.Digest, all)); err != nil {
+		return false, fmt.Errorf("store the states of evidence: %w", err)
+	}
+	for i, e := range all {
 		old := before[[2]string{string(e.Subject), string(e.Kind)}]
 		now := piece{since: old.since, knownState: old.knownState, knownAt: old.knownAt}
 		if old.state != string(e.State) {

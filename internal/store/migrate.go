@@ -123,8 +123,8 @@ func (m migration) up(ctx context.Context, tx *sql.Tx, have int) error {
 		if _, err := tx.ExecContext(ctx, m.words.Replace(v.up)); err != nil {
 			return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
 		}
-		if v.number == precedenceVersion {
-			if err := fillPrecedence(ctx, tx); err != nil {
+		if v.number == accountsVersion {
+			if err := fillAccounts(ctx, tx); err != nil {
 				return fmt.Errorf("migrate the schema up to version %d: %w", v.number, err)
 			}
 		}
@@ -135,12 +135,12 @@ func (m migration) up(ctx context.Context, tx *sql.Tx, have int) error {
 	return nil
 }
 
-// precedenceVersion is the version of the schema that puts releases in order.
-const precedenceVersion = 3
+// accountsVersion is the version of the schema that puts releases and names in order.
+const accountsVersion = 3
 
-// fillPrecedence puts the releases that are there already in order: no statement of SQL
-// could.
-func fillPrecedence(ctx context.Context, tx *sql.Tx) error {
+// fillAccounts puts in what no statement of SQL could, of releases and packages that are
+// there already.
+func fillAccounts(ctx context.Context, tx *sql.Tx) error {
 	releases, err := collect(ctx, tx, func(rows *sql.Rows) (r [2]string, err error) {
 		err = rows.Scan(&r[0], &r[1])
 		return r, err
@@ -153,6 +153,49 @@ func fillPrecedence(ctx context.Context, tx *sql.Tx) error {
 			release.Precedence(r[1]), release.IsPrerelease(r[1]), r[0], r[1]); err != nil {
 			return fmt.Errorf("put %s of %s in order: %w", r[1], r[0], err)
 		}
+	}
+	if err := fillStates(ctx, tx); err != nil {
+		return err
+	}
+	names, err := collect(ctx, tx, func(rows *sql.Rows) (name string, err error) {
+		err = rows.Scan(&name)
+		return name, err
+	}, `SELECT DISTINCT name FROM package`)
+	if err != nil {
+		return fmt.Errorf("read packages: %w", err)
+	}
+	for _, name := range names {
+		if _, err := tx.ExecContext(ctx, `UPDATE package SET folded = $1 WHERE name = $2`, folded(name), name); err != nil {
+			return fmt.Errorf("put package %s in order: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func fillStates(ctx context.Context, tx *sql.Tx) error {
+	type row struct {
+		key    int64
+		digest release.Digest
+		release.Evidence
+	}
+	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.key, &r.digest, &r.Subject, &r.Kind, &r.On, &r.State)
+		return r, err
+	}, `SELECT e.id, e.digest, p.subject, p.kind, p.place, p.state FROM examination e JOIN evidence p ON p.examination_id = e.id ORDER BY e.id, p.position`)
+	if err != nil {
+		return fmt.Errorf("read evidence: %w", err)
+	}
+	for len(rows) > 0 {
+		var pieces []release.Evidence
+		n := 0
+		for n < len(rows) && rows[n].key == rows[0].key {
+			pieces = append(pieces, rows[n].Evidence)
+			n++
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE examination SET states = $1 WHERE id = $2`, statesOf(rows[0].digest, pieces), rows[0].key); err != nil {
+			return fmt.Errorf("store the states of image %s: %w", rows[0].digest, err)
+		}
+		rows = rows[n:]
 	}
 	return nil
 }

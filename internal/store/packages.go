@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -88,10 +89,10 @@ func readPackageKeys(ctx context.Context, tx *transaction, purls []string, into 
 // insertPackages stores packages and returns those that were not there. The purls are
 // in order: two transactions that store the same ones wait for each other in turn.
 func insertPackages(ctx context.Context, tx *transaction, purls []string, packages map[string]*identified, at int64) ([]identified, error) {
-	args := make([]any, 0, 8*len(purls))
+	args := make([]any, 0, 9*len(purls))
 	for _, purl := range purls {
 		p := packages[purl]
-		args = append(args, purl, p.Name, p.Version, p.subject.Family, p.subject.Name, p.gap, at, jsonList(p.Licences))
+		args = append(args, purl, p.Name, p.Version, p.subject.Family, p.subject.Name, p.gap, at, jsonList(p.Licences), folded(p.Name))
 	}
 	inserted, err := collect(ctx, tx, func(rows *sql.Rows) (p identified, _ error) {
 		var key int64
@@ -106,13 +107,16 @@ func insertPackages(ctx context.Context, tx *transaction, purls []string, packag
 		p = *asked
 		p.key = key
 		return p, nil
-	}, `INSERT INTO package (purl, name, version, family, subject, gap, first_seen, licences) VALUES `+tuples(len(purls), 8)+
+	}, `INSERT INTO package (purl, name, version, family, subject, gap, first_seen, licences, folded) VALUES `+tuples(len(purls), 9)+
 		` ON CONFLICT (purl) DO NOTHING RETURNING id, purl`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("store packages: %w", err)
 	}
 	return inserted, nil
 }
+
+// folded is a name as it is looked for.
+func folded(name string) []byte { return []byte(strings.ToLower(name)) }
 
 // named is a package in the words of advisories.
 type named struct{ family, subject string }

@@ -240,10 +240,15 @@ func (s *Store) Repairs(ctx context.Context, repository string) ([]account.Repai
 	const newest = 50
 	var repairs []account.Repair
 	err := s.view(ctx, func(tx *transaction) error {
-		releases, err := newestReleases(ctx, tx, repository, newest)
+		keys, err := newestKeys(ctx, tx, repository, newest)
 		if err != nil {
 			return err
 		}
+		releases, err := readKeys(ctx, tx, keys)
+		if err != nil {
+			return err
+		}
+		slices.Reverse(releases)
 		criticals, err := readCriticals(ctx, tx, releases)
 		repairs = repairsOf(releases, criticals)
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,11 +19,11 @@ const (
 	// fewShippers is how many documents list a package that is looked for from the
 	// package on. Of one that more list, the newest images are looked through instead,
 	// and the first of them have it.
-	fewShippers = 2000
+	fewShippers = 50_000
 	// someMatches bounds what a hit names.
 	someMatches = 5
-	// someNames bounds the packages whose name only begins with the term.
-	someNames = 50
+	// somePackages bounds the packages whose name only begins with the term.
+	somePackages = 200
 )
 
 // Search finds releases by what a term names: a digest or its beginning, an advisory, a
@@ -76,9 +77,10 @@ func digestPrefix(term string) (string, bool) {
 
 func searchDigest(ctx context.Context, tx *transaction, prefix string, p account.Page) (account.Found, error) {
 	// Behind every hexadecimal digit comes g, in any order of letters that a database has.
-	return hits(ctx, tx, account.SearchDigest, p, `r.digest >= ? AND r.digest < ? OR EXISTS (SELECT 1 FROM platform p
-		WHERE p.repository = r.repository AND p.image_digest = r.digest AND p.digest >= ? AND p.digest < ?)`,
-		[]any{prefix, prefix + "g", prefix, prefix + "g"}, nil)
+	return hits(ctx, tx, account.SearchDigest, p, `(r.repository, r.digest) IN (
+		SELECT i.repository, i.digest FROM image i WHERE i.digest >= ? AND i.digest < ?
+		UNION SELECT p.repository, p.image_digest FROM platform p WHERE p.digest >= ? AND p.digest < ?)`,
+		[]any{prefix, prefix + "g", prefix, prefix + "g"})
 }
 
 // searchReleases finds releases by part of their repository, and by version.
@@ -95,14 +97,11 @@ func searchReleases(ctx context.Context, tx *transaction, term string, p account
 	} else if release.KindOfTag(term) == release.TagVersion {
 		condition, args = `r.version = ?`, []any{term}
 	}
-	return hits(ctx, tx, account.SearchRelease, p, condition, args, nil)
+	return hits(ctx, tx, account.SearchRelease, p, condition, args)
 }
 
-// hits reads the releases that a condition holds for, the newest first. name tells for
-// the images of a part what they were found by.
-func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p account.Page, condition string, args []any,
-	name func(keys []int64) (map[int64][]string, error),
-) (account.Found, error) {
+// hits reads the releases that a condition holds for, the newest first.
+func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p account.Page, condition string, args []any) (account.Found, error) {
 	found := account.Found{Kind: kind}
 	after, err := readBookmark(p.After, "hits", 3)
 	if err != nil {
@@ -119,7 +118,7 @@ func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p accou
 	}
 	text, values := where.text()
 	limit := limitOf(p)
-	items, err := standings(ctx, tx, text+fmt.Sprintf(`ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC LIMIT %d`, limit+1), values...)
+	items, err := chosen(ctx, tx, text+fmt.Sprintf(`ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC LIMIT %d`, limit+1), values...)
 	if err != nil {
 		return found, err
 	}
@@ -127,21 +126,11 @@ func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p accou
 		return bookmark("hits", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
 	})
 	found.Next, found.Total = part.Next, part.Total
-	if err := complete(ctx, tx, pointers(part.Items), true); err != nil {
+	if err := complete(ctx, tx, pointers(part.Items), false); err != nil {
 		return found, err
 	}
-	matches := map[int64][]string{}
-	if name != nil && len(part.Items) > 0 {
-		keys := make(map[int64]bool)
-		for i := range part.Items {
-			keys[part.Items[i].Key] = true
-		}
-		if matches, err = name(sortedKeys(keys)); err != nil {
-			return found, err
-		}
-	}
 	for i := range part.Items {
-		found.Items = append(found.Items, account.Hit{Standing: part.Items[i], Matches: matches[part.Items[i].Key]})
+		found.Items = append(found.Items, account.Hit{Standing: part.Items[i]})
 	}
 	return found, nil
 }
@@ -251,16 +240,20 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 	var all []namedPackage
 	var err error
 	if strings.HasPrefix(name, "pkg:") {
-		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE purl = $1 OR purl LIKE $2 ESCAPE '\' OR purl LIKE $3 ESCAPE '\' ORDER BY id`,
-			name, escaped(name)+"@%", escaped(name)+"?%")
+		subject, _, _ := advisory.IdentifyPURL(name)
+		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE purl = $1 OR family = $2 AND subject = $3 AND family <> '' ORDER BY id`,
+			term, subject.Family, subject.Name)
+		all = slices.DeleteFunc(all, func(p namedPackage) bool {
+			base, _ := splitPURL(p.purl)
+			return base != name && p.purl != term
+		})
 	} else {
 		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE name = $1 OR id IN (SELECT id FROM package WHERE family IN
 			(SELECT DISTINCT family FROM ecosystem) AND subject = $2) ORDER BY id`, name, name)
-		beginning := escaped(strings.ToLower(name)) + "%"
 		if err == nil && len(all) == 0 && len(name) >= 3 && !strings.ContainsAny(name, ":") {
-			all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE (name, subject) IN (SELECT DISTINCT name, subject FROM package
-				WHERE lower(name) LIKE $1 ESCAPE '\' OR lower(subject) LIKE $2 ESCAPE '\' ORDER BY 1, 2 LIMIT $3) ORDER BY id`,
-				beginning, beginning, someNames)
+			from := folded(name)
+			all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT $3`,
+				from, append(slices.Clone(from), 0xff), somePackages)
 		}
 	}
 	if err != nil {
@@ -331,21 +324,66 @@ func searchPackages(ctx context.Context, tx *transaction, packages []namedPackag
 		keys[i] = packages[i].key
 		purls[packages[i].key] = packages[i].purl
 	}
-	shippers, _, err := scanOne[int](ctx, tx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN %s LIMIT %d) AS s`,
-		list(len(keys), 0), fewShippers), anys(keys)...)
+	found := account.Found{Kind: account.SearchPackage}
+	limit := limitOf(p)
+	images, err := shippers(ctx, tx, keys, p.After, limit+1)
+	if err != nil || len(images) == 0 {
+		return found, err
+	}
+	if len(images) > limit {
+		images = images[:limit]
+		found.Next = bookmark("shippers", decimal(images[limit-1]))
+	}
+	found.Total = -1
+	all, err := standings(ctx, tx, `WHERE (r.repository, r.digest) IN
+		(SELECT x.repository, x.digest FROM examination x WHERE x.id IN `+list(len(images), 0)+`) ORDER BY e.id DESC, r.precedence DESC, r.version DESC`, anys(images)...)
 	if err != nil {
-		return account.Found{}, fmt.Errorf("count who ships the packages: %w", err)
+		return found, err
 	}
-	placeholders := "(" + strings.TrimSuffix(strings.Repeat("?,", len(keys)), ",") + ")"
-	condition := `e.id IN (SELECT d.examination_id FROM document_package dp JOIN image_document d ON d.document_id = dp.document_id
-		WHERE dp.package_id IN ` + placeholders + `)`
-	if shippers >= fewShippers {
-		condition = `EXISTS (SELECT 1 FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
-			WHERE d.examination_id = e.id AND dp.package_id IN ` + placeholders + `)`
+	if err := complete(ctx, tx, pointers(all), false); err != nil {
+		return found, err
 	}
-	return hits(ctx, tx, account.SearchPackage, p, condition, anys(keys), func(examinations []int64) (map[int64][]string, error) {
-		return shippedBy(ctx, tx, examinations, keys, purls)
-	})
+	matches, err := shippedBy(ctx, tx, images, keys, purls)
+	for i := range all {
+		found.Items = append(found.Items, account.Hit{Standing: all[i], Matches: matches[all[i].Key]})
+	}
+	return found, err
+}
+
+// shippers returns the images that ship one of the packages, those first that were
+// looked at last.
+func shippers(ctx context.Context, tx *transaction, packages []int64, after string, limit int) ([]int64, error) {
+	before := int64(math.MaxInt64)
+	if at, err := readNumbers(after, "shippers", 1); err != nil {
+		return nil, err
+	} else if len(at) > 0 {
+		before = at[0]
+	}
+	n, _, err := scanOne[int](ctx, tx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN %s LIMIT %d) AS s`,
+		list(len(packages), 0), fewShippers), anys(packages)...)
+	if err != nil {
+		return nil, fmt.Errorf("count who ships the packages: %w", err)
+	}
+	// SQLite takes the tables of a CROSS JOIN in this order: from the packages, not from
+	// the images.
+	query := `SELECT DISTINCT s.id FROM (
+			SELECT d.examination_id AS id FROM document_package dp CROSS JOIN image_document d
+			WHERE d.document_id = dp.document_id AND dp.package_id IN ` + list(len(packages), 0) + `) AS s
+		WHERE s.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY 1 DESC LIMIT ` + decimal(int64(limit))
+	args := append(anys(packages), before)
+	if n >= fewShippers {
+		query = `SELECT e.id FROM examination e WHERE EXISTS (SELECT 1 FROM image_document d
+			JOIN document_package dp ON dp.document_id = d.document_id WHERE d.examination_id = e.id AND dp.package_id IN ` + list(len(packages), 0) + `)
+			AND e.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY e.id DESC LIMIT ` + decimal(int64(limit))
+	}
+	images, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
+		err = rows.Scan(&key)
+		return key, err
+	}, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("find who ships the packages: %w", err)
+	}
+	return images, nil
 }
 
 // shippedBy tells which of the packages each image ships.
@@ -353,8 +391,8 @@ func shippedBy(ctx context.Context, tx *transaction, examinations, packages []in
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r [2]int64, err error) {
 		err = rows.Scan(&r[0], &r[1])
 		return r, err
-	}, `SELECT DISTINCT d.examination_id, dp.package_id FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
-		WHERE d.examination_id IN `+list(len(examinations), 0)+` AND dp.package_id IN `+list(len(packages), len(examinations)),
+	}, `SELECT DISTINCT d.examination_id, dp.package_id FROM image_document d CROSS JOIN document_package dp
+		WHERE dp.document_id = d.document_id AND d.examination_id IN `+list(len(examinations), 0)+` AND dp.package_id IN `+list(len(packages), len(examinations)),
 		append(anys(examinations), anys(packages)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read what was found: %w", err)

@@ -54,7 +54,9 @@ func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
 	if err := e.reach(ctx); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	e.readers, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)"))
+	e.readers, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)",
+		// In KiB when negative: what the console shows again and again.
+		"cache_size(-8192)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite file %s for reading: %w", path, err), writer.Close())
 	}

@@ -12,12 +12,16 @@ import (
 )
 
 // standingRelease is a release r with its image i and what is known of it, e.
-const standingRelease = `
+const standingRelease = standingColumns + ` FROM release r ` + standingJoins
+
+const standingColumns = `
 	SELECT r.repository, r.version, r.digest, r.first_seen, r.moved_at, i.media_type, i.revision, i.created_at, i.first_seen,
-		e.id, e.released_at, e.at, e.build,
+		e.id, e.released_at, e.at, e.build, e.states,
 		(SELECT max(g.gone_at) FROM tag g WHERE g.repository = r.repository AND g.name = r.version
-			AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.repository = r.repository AND t.name = r.version AND t.gone_at IS NULL))
-	FROM release r JOIN image i ON i.repository = r.repository AND i.digest = r.digest
+			AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.repository = r.repository AND t.name = r.version AND t.gone_at IS NULL))`
+
+const standingJoins = `
+	JOIN image i ON i.repository = r.repository AND i.digest = r.digest
 	LEFT JOIN examination e ON e.repository = r.repository AND e.digest = r.digest `
 
 // stands is the condition on a release r that its version stands.
@@ -26,9 +30,9 @@ const stands = ` EXISTS (SELECT 1 FROM tag t WHERE t.repository = r.repository A
 func scanStanding(rows *sql.Rows) (s account.Standing, err error) {
 	var first, seen int64
 	var moved, created, key, released, at, gone sql.NullInt64
-	var build sql.NullString
+	var build, states sql.NullString
 	if err = rows.Scan(&s.Image.Repository, &s.Version, &s.Image.Digest, &first, &moved, &s.Image.MediaType, &s.Image.Revision, &created, &seen,
-		&key, &released, &at, &build, &gone); err != nil {
+		&key, &released, &at, &build, &states, &gone); err != nil {
 		return s, err
 	}
 	s.FirstSeen, s.MovedAt, s.Image.Created = fromMicros(first), fromNullMicros(moved), fromNullMicros(created)
@@ -40,6 +44,11 @@ func scanStanding(rows *sql.Rows) (s account.Standing, err error) {
 		s.ReleasedAt = s.Image.Created
 	default:
 		s.ReleasedAt = fromMicros(seen)
+	}
+	if states.Valid {
+		if s.Evidence, err = fromJSON[map[release.PaperKind]release.State](states.String); err != nil {
+			return s, fmt.Errorf("states of %s@%s: %w", s.Image.Repository, s.Image.Digest, err)
+		}
 	}
 	if build.String != "" {
 		b, err := fromJSON[release.Build](build.String)
@@ -60,9 +69,53 @@ func standings(ctx context.Context, tx *transaction, tail string, args ...any) (
 	return all, nil
 }
 
-// complete adds what lies in other tables: platforms, verdicts and, where evidence is
-// asked for, the state of each kind.
-func complete(ctx context.Context, tx *transaction, all []*account.Standing, evidence bool) error {
+// releaseKey is what a row of table release is known by.
+type releaseKey struct{ repository, version string }
+
+func scanKey(rows *sql.Rows) (k releaseKey, err error) {
+	err = rows.Scan(&k.repository, &k.version)
+	return k, err
+}
+
+// chosen reads releases in the order of tail, which chooses them. What is told of them
+// is read afterwards, of those alone: many may have to be sorted to choose a few.
+func chosen(ctx context.Context, tx *transaction, tail string, args ...any) ([]account.Standing, error) {
+	keys, err := collect(ctx, tx, scanKey, `SELECT r.repository, r.version FROM release r
+		LEFT JOIN examination e ON e.repository = r.repository AND e.digest = r.digest `+tail, args...)
+	if err != nil {
+		return nil, fmt.Errorf("choose releases: %w", err)
+	}
+	return readKeys(ctx, tx, keys)
+}
+
+// readKeys reads releases in the order of their keys.
+func readKeys(ctx context.Context, tx *transaction, keys []releaseKey) ([]account.Standing, error) {
+	all := make([]account.Standing, 0, len(keys))
+	for chunk := range slices.Chunk(keys, batch/2) {
+		place := make(map[releaseKey]int, len(chunk))
+		values := make([]any, 0, 2*len(chunk))
+		for i, k := range chunk {
+			place[k] = i
+			values = append(values, k.repository, k.version)
+		}
+		// SQLite takes the tables of a CROSS JOIN in this order. Of a long IN (VALUES …) it
+		// prefers to scan the table.
+		part, err := collect(ctx, tx, scanStanding, `WITH k (repository, version) AS (VALUES `+pairs(len(chunk), 0)+`)`+standingColumns+
+			` FROM k CROSS JOIN release r `+standingJoins+` WHERE r.repository = k.repository AND r.version = k.version`, values...)
+		if err != nil {
+			return nil, fmt.Errorf("read releases: %w", err)
+		}
+		slices.SortFunc(part, func(a, b account.Standing) int {
+			return place[releaseKey{a.Image.Repository, a.Version}] - place[releaseKey{b.Image.Repository, b.Version}]
+		})
+		all = append(all, part...)
+	}
+	return all, nil
+}
+
+// complete adds what lies in other tables: platforms, and verdicts, with their reasons
+// where the whole is asked for.
+func complete(ctx context.Context, tx *transaction, all []*account.Standing, whole bool) error {
 	for chunk := range slices.Chunk(all, batch/2) {
 		if err := addPlatforms(ctx, tx, chunk); err != nil {
 			return fmt.Errorf("read platforms: %w", err)
@@ -76,14 +129,8 @@ func complete(ctx context.Context, tx *transaction, all []*account.Standing, evi
 		if len(at) == 0 {
 			continue
 		}
-		if err := addVerdicts(ctx, tx, at); err != nil {
+		if err := addVerdicts(ctx, tx, at, whole); err != nil {
 			return fmt.Errorf("read verdicts: %w", err)
-		}
-		if !evidence {
-			continue
-		}
-		if err := addStates(ctx, tx, at); err != nil {
-			return fmt.Errorf("read evidence: %w", err)
 		}
 	}
 	return nil
@@ -116,8 +163,10 @@ func addPlatforms(ctx context.Context, tx *transaction, all []*account.Standing)
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.repository, &r.digest, &r.OS, &r.Architecture, &r.Variant, &r.Digest, &r.CompressedSize)
 		return r, err
-	}, `SELECT repository, image_digest, os, architecture, variant, digest, compressed_size FROM platform
-		WHERE (repository, image_digest) IN (VALUES `+pairs(len(args)/2, 0)+`) ORDER BY repository, image_digest, position`, args...)
+	}, `WITH k (repository, digest) AS (VALUES `+pairs(len(args)/2, 0)+`)
+		SELECT p.repository, p.image_digest, p.os, p.architecture, p.variant, p.digest, p.compressed_size
+		FROM k CROSS JOIN platform p WHERE p.repository = k.repository AND p.image_digest = k.digest
+		ORDER BY p.repository, p.image_digest, p.position`, args...)
 	if err != nil {
 		return err
 	}
@@ -129,8 +178,12 @@ func addPlatforms(ctx context.Context, tx *transaction, all []*account.Standing)
 	return nil
 }
 
-// verdictColumns are those of a verdict v and its wave w that [scanAccount] reads.
-const verdictColumns = `v.examination_id, v.number, v.at, v.result, v.reasons, v.counts, v.policy, v.wave_id, w.cause, w.origin`
+// verdictColumns are those of a verdict v and its wave w that [scanAccount] reads, and
+// countColumns the same without reasons.
+const (
+	verdictColumns = `v.examination_id, v.number, v.at, v.result, v.reasons, v.counts, v.policy, v.wave_id, w.cause, w.origin`
+	countColumns   = `v.examination_id, v.number, v.at, v.result, '', v.counts, v.policy, v.wave_id, NULL, NULL`
+)
 
 func scanAccount(rows *sql.Rows, key *int64) (v account.Verdict, err error) {
 	var at int64
@@ -144,12 +197,18 @@ func scanAccount(rows *sql.Rows, key *int64) (v account.Verdict, err error) {
 	if v.Counts, err = ledger.ParseCounts(counts); err != nil {
 		return v, err
 	}
-	v.Reasons, err = fromJSON[[]release.Reason](reasons)
+	if reasons != "" {
+		v.Reasons, err = fromJSON[[]release.Reason](reasons)
+	}
 	return v, err
 }
 
-func addVerdicts(ctx context.Context, tx *transaction, at map[int64][]*account.Standing) error {
+func addVerdicts(ctx context.Context, tx *transaction, at map[int64][]*account.Standing, reasons bool) error {
 	keys := sortedKeys(at)
+	columns := `SELECT ` + countColumns + ` FROM verdict v`
+	if reasons {
+		columns = `SELECT ` + verdictColumns + ` FROM verdict v LEFT JOIN wave w ON w.id = v.wave_id`
+	}
 	type row struct {
 		key int64
 		account.Verdict
@@ -157,8 +216,7 @@ func addVerdicts(ctx context.Context, tx *transaction, at map[int64][]*account.S
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		r.Verdict, err = scanAccount(rows, &r.key)
 		return r, err
-	}, `SELECT `+verdictColumns+` FROM verdict v LEFT JOIN wave w ON w.id = v.wave_id
-		WHERE v.examination_id IN `+list(len(keys), 0)+` AND (v.number = 0 OR v.number =
+	}, columns+` WHERE v.examination_id IN `+list(len(keys), 0)+` AND (v.number = 0 OR v.number =
 			(SELECT max(number) FROM verdict l WHERE l.examination_id = v.examination_id))`, anys(keys)...)
 	if err != nil {
 		return err
@@ -176,44 +234,15 @@ func addVerdicts(ctx context.Context, tx *transaction, at map[int64][]*account.S
 	return nil
 }
 
-func addStates(ctx context.Context, tx *transaction, at map[int64][]*account.Standing) error {
-	keys := sortedKeys(at)
-	type row struct {
-		key int64
-		release.Evidence
-	}
-	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.key, &r.Subject, &r.Kind, &r.On, &r.State)
-		return r, err
-	}, `SELECT examination_id, subject, kind, place, state FROM evidence
-		WHERE examination_id IN `+list(len(keys), 0)+` ORDER BY examination_id, position`, anys(keys)...)
-	if err != nil {
-		return err
-	}
-	pieces := make(map[int64][]release.Evidence)
-	for i := range rows {
-		pieces[rows[i].key] = append(pieces[rows[i].key], rows[i].Evidence)
-	}
-	for key, list := range at {
-		states := statesOf(list[0].Image.Digest, pieces[key])
-		for _, s := range list {
-			s.Evidence = states
-		}
-	}
-	return nil
-}
-
-// statesOf is what is known of each kind for the image as a whole.
-func statesOf(digest release.Digest, pieces []release.Evidence) map[release.PaperKind]release.State {
-	states := make(map[release.PaperKind]release.State)
-	if len(pieces) == 0 {
-		return states
-	}
+// statesOf is what is known of each kind for the image as a whole, as table examination
+// keeps it.
+func statesOf(digest release.Digest, pieces []release.Evidence) string {
 	examination := release.Examination{Digest: digest, Evidence: pieces}
+	states := make(map[release.PaperKind]release.State)
 	for _, kind := range release.PaperKinds() {
 		states[kind], _ = examination.State(kind)
 	}
-	return states
+	return jsonText(states)
 }
 
 func sortedKeys[T any](m map[int64]T) []int64 {

@@ -8,8 +8,8 @@ import (
 )
 
 // tables are ours, in an order in which rows name only rows of tables before. Those of
-// River, requests and the leases of processes are not among them: they are of one database
-// and of the moment.
+// River, requests, the leases of processes and the sessions of browsers are not among
+// them: they are of one database and of the moment.
 func tables() []string {
 	return []string{
 		"repository", "image", "platform", "tag", "release",
@@ -17,6 +17,7 @@ func tables() []string {
 		"feed", "ecosystem", "advisory", "advisory_version", "advisory_alias", "affected",
 		"finding", "exposure", "statement", "upload", "wave", "wave_image", "wave_finding", "verdict",
 		"outbox", "progress",
+		"token", "audit",
 	}
 }
 

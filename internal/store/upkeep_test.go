@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/sbom"
@@ -88,6 +89,10 @@ func tally(tb testing.TB, s *Store, l *Ledger, q *tasks) {
 		tb.Fatal(err)
 	}
 	if _, err := l.CloseWave(tb.Context(), wave, []ledger.Message{{ID: "m1", Notice: "n", Target: "hook", Body: []byte("{}\x00\xff")}}); err != nil {
+		tb.Fatal(err)
+	}
+	token := grant.Token{ID: "t1", Hash: []byte{0, 0xff}, Role: grant.Viewer, Scopes: []grant.Scope{grant.Read}, Made: day, Expires: later}
+	if err := s.MakeToken(tb.Context(), token, grant.Entry{At: day, Action: grant.ActionTokenMake, Subject: token.ID}); err != nil {
 		tb.Fatal(err)
 	}
 	settle(tb, l, q)

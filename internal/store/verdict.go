@@ -49,6 +49,9 @@ func recordVerdict(ctx context.Context, tx *transaction, wave int64, j *ledger.J
 	if j.Same() {
 		return nil
 	}
+	if _, err := tx.ExecContext(ctx, `UPDATE examination SET result = $2 WHERE id = $1`, j.Case.Key, string(j.Now.Result)); err != nil {
+		return err
+	}
 	// Counted here, not from the case: two workers may judge an image at the same time.
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO verdict (examination_id, number, at, result, reasons, counts, policy, wave_id)
@@ -113,18 +116,15 @@ func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]rele
 		var keys []int64
 		changes, err = collect(ctx, tx, func(rows *sql.Rows) (f release.FindingChange, err error) {
 			var row advisoryRow
-			if err = rows.Scan(&row.key, &f.Change, &f.Releases, &row.name, &row.severity, &row.aliases); err != nil {
+			if err = rows.Scan(&row.key, &f.Change, &row.name, &row.severity, &row.aliases); err != nil {
 				return f, err
 			}
 			a, err := row.advisory()
 			keys = append(keys, row.key)
 			f.ID, f.Aliases, f.Severity = a.ID, a.Aliases, a.Severity.Level.String()
 			return f, err
-		}, `SELECT w.advisory_id, w.change, count(DISTINCT d.examination_id), a.name, a.severity, a.aliases
-			FROM wave_finding w JOIN advisory a ON a.id = w.advisory_id
-			LEFT JOIN document_package dp ON dp.package_id = w.package_id
-			LEFT JOIN image_document d ON d.document_id = dp.document_id
-			WHERE w.wave_id = $1 GROUP BY w.advisory_id, w.change, a.name, a.severity, a.aliases
+		}, `SELECT w.advisory_id, w.change, a.name, a.severity, a.aliases
+			FROM (SELECT DISTINCT advisory_id, change FROM wave_finding WHERE wave_id = $1) w JOIN advisory a ON a.id = w.advisory_id
 			ORDER BY CASE w.change WHEN 'new' THEN 0 WHEN 'gone' THEN 1 ELSE 2 END,
 				CASE substr(a.severity, 1, 2) WHEN 'cr' THEN 0 WHEN 'hi' THEN 1 WHEN 'me' THEN 2 WHEN 'lo' THEN 3 ELSE 4 END, a.name
 			LIMIT $2`, wave, limit)
@@ -144,8 +144,18 @@ func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]rele
 	return changes, total, nil
 }
 
-// nameChange adds the packages of a change, and what fixes them.
+// nameChange adds the packages of a change, what fixes them, and how many images ship
+// them.
 func nameChange(ctx context.Context, tx *transaction, wave, advisory int64, f *release.FindingChange) error {
+	var err error
+	shippers := `exposure x ON x.package_id = w.package_id`
+	if f.Change == release.ChangeGone { // a package without a finding has no exposure
+		shippers = `document_package dp ON dp.package_id = w.package_id JOIN image_document x ON x.document_id = dp.document_id`
+	}
+	if f.Releases, _, err = scanOne[int](ctx, tx, `SELECT count(DISTINCT x.examination_id) FROM wave_finding w JOIN `+shippers+`
+		WHERE w.wave_id = $1 AND w.advisory_id = $2 AND w.change = $3`, wave, advisory, string(f.Change)); err != nil {
+		return err
+	}
 	fixes, err := collect(ctx, tx, func(rows *sql.Rows) (fixed []string, err error) {
 		var purl string
 		var text sql.NullString

@@ -83,16 +83,32 @@ func (d *demo) prepare(ctx context.Context, repository string) (err error) {
 	return err
 }
 
+// The first version ships a module more than the second. An advisory of the demo that was
+// published between the two makes it critical.
+const (
+	shippedFile = "internal/service/demo.go"
+	shipped     = "package service\n\nimport _ \"github.com/google/go-cmp/cmp\" // for the demo: the next version ships without it\n"
+)
+
+// change commits what makes a version another than the one before.
+func (d *demo) change(ctx context.Context, i int, version string) error {
+	file := filepath.Join(d.clone.Dir, filepath.FromSlash(shippedFile))
+	var err error
+	if i == 0 {
+		err = os.WriteFile(file, []byte(shipped), 0o600)
+	} else {
+		err = os.Remove(file)
+	}
+	if err != nil {
+		return err
+	}
+	return d.clone.Commit(ctx, "fix: what "+version+" ships", fmt.Sprintf("2026-%02d-15T00:00:00Z", i+1))
+}
+
 func (d *demo) release(ctx context.Context) error {
 	for i, version := range d.versions {
-		if i > 0 {
-			note := filepath.Join(d.clone.Dir, "demo.md")
-			if err := os.WriteFile(note, []byte("# "+version+"\n"), 0o600); err != nil {
-				return err
-			}
-			if err := d.clone.Commit(ctx, "docs: say what "+version+" is", fmt.Sprintf("2026-01-%02dT00:00:00Z", i+2)); err != nil {
-				return err
-			}
+		if err := d.change(ctx, i, version); err != nil {
+			return fmt.Errorf("make version %s: %w", version, err)
 		}
 		if err := d.clone.Tag(ctx, version); err != nil {
 			return err
@@ -166,7 +182,8 @@ func (d *demo) show(ctx context.Context, once bool) error {
 		return err
 	}
 	d.say("")
-	d.say("console     http://%s/", console)
+	d.say("console     http://%s/", console.Address)
+	d.say("sign in     %s", console.Token)
 	d.say("registry    %s", d.registry)
 	d.say("public key  %s", d.publicKey)
 	d.say("verify      cosign verify --key %s --insecure-ignore-tlog=true %s:%s", d.publicKey, d.images()[0], d.versions[len(d.versions)-1])

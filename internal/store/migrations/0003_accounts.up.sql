@@ -21,9 +21,24 @@ ALTER TABLE platform ADD COLUMN layers TEXT NOT NULL DEFAULT '[]';
 -- What verified provenance says of the build, as release.Build. Empty without one.
 ALTER TABLE examination ADD COLUMN build TEXT NOT NULL DEFAULT '';
 
+-- The state of each kind of evidence for the image as a whole, a JSON object. '{}' before
+-- its papers were looked at.
+ALTER TABLE examination ADD COLUMN states TEXT NOT NULL DEFAULT '{}';
+-- The result of the latest verdict. Empty before there is one.
+ALTER TABLE examination ADD COLUMN result TEXT NOT NULL DEFAULT '';
+UPDATE examination SET result = coalesce((SELECT v.result FROM verdict v
+    WHERE v.examination_id = examination.id AND v.number > 0 ORDER BY v.number DESC LIMIT 1), '');
+
+-- The name in small letters, as bytes: they have one order on every engine, and what
+-- begins with a text is a range of them. NULL only until this program has put it in.
+ALTER TABLE package ADD COLUMN folded BYTEA;
+CREATE INDEX package_folded ON package (folded);
 -- The licences that the first SBOM which listed the package gave it.
 ALTER TABLE package ADD COLUMN licences TEXT NOT NULL DEFAULT '[]';
 
+-- Serves the way from a document to its images without a look at their rows.
+DROP INDEX image_document_of;
+CREATE INDEX image_document_of ON image_document (document_id, examination_id);
 -- Who handed the document in. Empty for one that was found in the registry.
 ALTER TABLE image_document ADD COLUMN uploaded TEXT NOT NULL DEFAULT '';
 

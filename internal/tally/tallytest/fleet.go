@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/ledger"
+	"github.com/tallyman-io/tallyman/internal/notify"
 	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/sbom"
@@ -85,8 +86,12 @@ func (f *Fleet) Keep(ctx context.Context, s *store.Store, advisories int) error 
 	if err != nil {
 		return fmt.Errorf("keep a fleet: %w", err)
 	}
+	messenger, err := notify.New(notify.Config{})
+	if err != nil {
+		return fmt.Errorf("keep a fleet: %w", err)
+	}
 	now := f.Start.Add(time.Duration(f.Releases+1) * time.Hour)
-	t := tally.New(tally.Config{Ledger: l, Policy: judge, Log: zerolog.Nop(), Now: func() time.Time { return now }})
+	t := tally.New(tally.Config{Ledger: l, Policy: judge, Messenger: messenger, Log: zerolog.Nop(), Now: func() time.Time { return now }})
 	steps := []func() error{
 		func() error { return f.see(ctx, s, now) },
 		func() error { return f.ingest(ctx, l) },

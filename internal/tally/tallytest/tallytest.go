@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -184,7 +185,8 @@ func (b *Bench) Seal(t testing.TB, index release.Digest, platforms []release.Dig
 	b.Key.Sign(t, b.Repository, index)
 	var packages []release.Package
 	for _, purl := range purls {
-		packages = append(packages, release.Package{PURL: purl, Name: purl})
+		name, _, _ := strings.Cut(strings.TrimPrefix(purl, "pkg:golang/"), "@")
+		packages = append(packages, release.Package{PURL: purl, Name: name})
 	}
 	for _, platform := range platforms {
 		b.Key.Attest(t, b.Repository, platform, evidencetest.Attestation{Type: evidencetest.SPDX, Predicate: storetest.SPDX("sbom of "+string(platform), packages)})

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/access/accesstest"
+	"github.com/tallyman-io/tallyman/internal/buildinfo"
+	"github.com/tallyman-io/tallyman/internal/command"
+	"github.com/tallyman-io/tallyman/internal/config"
+	"github.com/tallyman-io/tallyman/internal/grant"
+)
+
+// assembled is web as it is put together for settings, without a server around it.
+func assembled(t *testing.T, environ ...string) *building {
+	t.Helper()
+	environ = append(environ, "TALLYMAN_DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "t.db"), "TALLYMAN_LIMITS_REQUESTS=100000")
+	loaded, err := config.ForWeb().Load(config.Input{Environ: environ})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := assemble(t.Context(), command.Env[config.Web]{Config: loaded.Config, Log: zerolog.Nop(), Build: buildinfo.Read(""), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func TestEveryRouteOfWebLetsInWhomItHasToAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	b := assembled(t)
+	ctx := access.With(t.Context(), access.Principal{Name: "test", Role: access.Operator, Scopes: grant.Scopes(), Via: access.ViaSystem})
+	visitors := accesstest.Visitors(t, func(n access.NewToken) (string, error) {
+		secret, _, err := b.guard.MakeToken(ctx, n)
+		return secret, err
+	})
+	accesstest.Check(t, b.mux, b.guard.Routes(), visitors)
+}
+
+func TestWebMayBeReadByAnybodyWhereThatIsConfigured(t *testing.T) {
+	t.Parallel()
+	for setting, want := range map[string]int{"none": http.StatusSeeOther, "viewer": http.StatusOK} {
+		b := assembled(t, "TALLYMAN_ACCESS_ANONYMOUS="+setting)
+		w := httptest.NewRecorder()
+		b.mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil))
+		if w.Code != want {
+			t.Errorf("%s: got %d, want %d", setting, w.Code, want)
+		}
+	}
+}
+
+func TestWebStartsWhileItsIssuerIsDown(t *testing.T) {
+	t.Parallel()
+	b := assembled(t, "TALLYMAN_OIDC_ISSUER=http://"+freeAddress(t), "TALLYMAN_OIDC_CLIENT_ID=tally", "TALLYMAN_OIDC_ROLES=ops=operator", "TALLYMAN_CONSOLE_URL=http://localhost")
+	w := httptest.NewRecorder()
+	b.mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/login/oidc", nil))
+	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "cannot be reached") {
+		t.Errorf("sign in: got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestWhoRunsWebMakesATokenByHand(t *testing.T) {
+	t.Parallel()
+	environ := []string{"TALLYMAN_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "t.db")}
+	call := func(args ...string) (int, string, string) {
+		var out, errs output
+		code := run(t.Context(), command.Process{Args: args, Environ: environ, Stdout: &out, Stderr: &errs, Began: time.Now()})
+		return code, out.String(), errs.String()
+	}
+	tests := []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"an operator for a day", []string{"token", "make", "rescue"}, command.ExitOK, "tally_"},
+		{"a viewer", []string{"token", "make", "ci", "--role=viewer", "--scopes=read", "--days=366"}, command.ExitOK, "tally_"},
+		{"a viewer with too many scopes", []string{"token", "make", "ci", "--role=viewer"}, command.ExitFailed, "The scope rescan needs the role operator."},
+		{"another role", []string{"token", "make", "ci", "--role=root"}, command.ExitFailed, "--role: role: expected viewer, auditor or operator"},
+		{"for ever", []string{"token", "make", "ci", "--days=367"}, command.ExitFailed, "It has to end after 1 to 366 days."},
+	}
+	for _, tt := range tests {
+		code, stdout, stderr := call(tt.args...)
+		if code != tt.code || !strings.Contains(stdout+stderr, tt.says) || strings.Contains(stdout, "tally_") != (tt.code == command.ExitOK) {
+			t.Errorf("%s: got exit code %d and\n%s%s\nwant %d and %q", tt.name, code, stdout, stderr, tt.code, tt.says)
+		}
+	}
+}
+
+func TestWebShowsItsFirstTokenInTheLogOnce(t *testing.T) {
+	t.Parallel()
+	listen := freeAddress(t)
+	environ := []string{"TALLYMAN_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "t.db"), "TALLYMAN_LISTEN=" + listen}
+	var log output
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(ctx, command.Process{Args: []string{"serve"}, Environ: environ, Stdout: io.Discard, Stderr: &log, Began: time.Now()})
+		}()
+		for deadline := time.Now().Add(20 * time.Second); ; {
+			if status, _, _ := get(t, "http://"+listen+"/readyz"); status == http.StatusOK {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("not ready:\n%s", log.String())
+				break
+			}
+		}
+		cancel()
+		if code := <-ended; code != command.ExitOK {
+			t.Errorf("exit code: got %d, want 0\n%s", code, log.String())
+		}
+	}
+	if got := strings.Count(log.String(), "tally_"); got != 1 {
+		t.Errorf("got %d tokens in the log, want 1:\n%s", got, log.String())
+	}
+}

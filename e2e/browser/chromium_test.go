@@ -1,0 +1,255 @@
+package browser_test
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// axe is axe-core 4.11.0 (https://github.com/dequelabs/axe-core), under the Mozilla Public
+// License 2.0. It is never part of what is shipped.
+//
+//go:embed testdata/axe.min.js
+var axe string
+
+// stepTakes bounds one step in the browser.
+const stepTakes = 30 * time.Second
+
+// tab is a tab of a browser that notes what should not happen.
+type tab struct {
+	ctx  context.Context //nolint:containedctx // chromedp keeps the tab in it
+	home string          // the only origin that may be asked
+
+	mu    sync.Mutex
+	notes []string // errors of the console, and requests to other hosts
+	// status is that of the latest document, by URL.
+	status map[string]int64
+}
+
+// openBrowser starts Chromium, and returns how to open tabs in it. Where there is none,
+// the test is skipped, and fails in CI.
+func openBrowser(t *testing.T) context.Context {
+	t.Helper()
+	program := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			program = found
+			break
+		}
+	}
+	if program == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("needs Chromium, such as Debian's package chromium")
+		}
+		t.Skip("needs Chromium, such as Debian's package chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, // root has none
+		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("disable-component-update", true))
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits until it has ended
+		cancel()
+	})
+	if err := chromedp.Run(ctx); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	return ctx
+}
+
+// newTab opens a tab.
+func newTab(t *testing.T, browser context.Context, home string) *tab { //nolint:revive // t first, as everywhere in tests
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser)
+	t.Cleanup(cancel)
+	b := &tab{ctx: ctx, home: home, status: make(map[string]int64)}
+	chromedp.ListenTarget(ctx, b.note)
+	b.do(t, network.Enable(), cdplog.Enable(), runtime.Enable())
+	return b
+}
+
+// note keeps what should not happen.
+func (b *tab) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.notes = append(b.notes, "exception: "+e.ExceptionDetails.Error())
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+			b.notes = append(b.notes, fmt.Sprintf("console: %s %v", e.Type, e.Args))
+		}
+	case *cdplog.EventEntryAdded:
+		if e.Entry.Level == cdplog.LevelError || e.Entry.Source == cdplog.SourceSecurity {
+			b.notes = append(b.notes, fmt.Sprintf("log: %s (%s)", e.Entry.Text, e.Entry.URL))
+		}
+	case *network.EventRequestWillBeSent:
+		if u, err := url.Parse(e.Request.URL); err == nil && u.Scheme != "data" && u.Scheme != "blob" && !strings.HasPrefix(e.Request.URL, b.home+"/") {
+			b.notes = append(b.notes, "request to another host: "+e.Request.URL)
+		}
+	case *network.EventResponseReceived:
+		if e.Type == network.ResourceTypeDocument {
+			b.status[e.Response.URL] = e.Response.Status
+		}
+	}
+}
+
+// clean fails the test for everything noted since the last call.
+func (b *tab) clean(t *testing.T, where string) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, note := range b.notes {
+		t.Errorf("%s: %s", where, note)
+	}
+	b.notes = nil
+}
+
+func (b *tab) do(t *testing.T, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepTakes)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		var where, text string
+		_ = chromedp.Run(b.ctx, chromedp.Location(&where), chromedp.Text("body", &text, chromedp.ByQuery)) // for the message only
+		t.Fatalf("at %s: %v\n%s", where, err, text)
+	}
+}
+
+// visit opens a page, and wants it to be answered with 200.
+func (b *tab) visit(t *testing.T, path string) {
+	t.Helper()
+	b.do(t, chromedp.Navigate(b.home+path), chromedp.WaitReady("main", chromedp.ByQuery))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var where string
+	for u, status := range b.status {
+		if strings.TrimPrefix(u, b.home) == path && status != 200 {
+			t.Errorf("%s: got status %d, want 200 %s", path, status, where)
+		}
+	}
+}
+
+// text is what a person reads of an element.
+func (b *tab) text(t *testing.T, selector string) string {
+	t.Helper()
+	var text string
+	b.do(t, chromedp.Text(selector, &text, chromedp.ByQuery))
+	return text
+}
+
+// location is the path, with its query, that the tab is at.
+func (b *tab) location(t *testing.T) string {
+	t.Helper()
+	var where string
+	b.do(t, chromedp.Location(&where))
+	return strings.TrimPrefix(where, b.home)
+}
+
+// follow does something that leads to another page, and waits for that.
+func (b *tab) follow(t *testing.T, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepTakes)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, actions...); err != nil {
+		t.Fatalf("at %s: %v", b.location(t), err)
+	}
+	b.do(t, chromedp.WaitReady("main", chromedp.ByQuery))
+}
+
+// accessible wants axe to find no violation.
+func (b *tab) accessible(t *testing.T, where string) {
+	t.Helper()
+	var raw string
+	b.do(t, chromedp.Evaluate(axe+";0", nil), chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(
+		r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 5).map(n => n.html.slice(0, 200) + " " + n.failureSummary)}))))`, &raw,
+		func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
+	var violations []struct {
+		ID, Help string
+		Nodes    []string
+	}
+	if err := json.Unmarshal([]byte(raw), &violations); err != nil {
+		t.Fatalf("%s: what axe says: %v", where, err)
+	}
+	for _, v := range violations {
+		t.Errorf("%s: axe: %s (%s):\n%s", where, v.Help, v.ID, strings.Join(v.Nodes, "\n"))
+	}
+}
+
+// appearance is how a page is looked at.
+type appearance struct {
+	name   string
+	width  int64
+	scheme string
+}
+
+func appearances() []appearance {
+	return []appearance{{"1440-light", 1440, "light"}, {"1440-dark", 1440, "dark"}, {"390-light", 390, "light"}, {"390-dark", 390, "dark"}}
+}
+
+// look shows the tab as it is looked at, and wants no part of the page to lie outside of
+// it.
+func (b *tab) look(t *testing.T, a appearance, where string) {
+	t.Helper()
+	height := int64(900)
+	b.do(t, emulation.SetDeviceMetricsOverride(a.width, height, 1, a.width < 600),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: a.scheme}}))
+	var wide int64
+	b.do(t, chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide))
+	if wide > a.width {
+		t.Errorf("%s at %s: the page is %d pixels wide, want at most %d", where, a.name, wide, a.width)
+	}
+}
+
+// shoot keeps a picture of the whole page.
+func (b *tab) shoot(t *testing.T, file string) {
+	t.Helper()
+	var picture []byte
+	b.do(t, chromedp.ActionFunc(func(ctx context.Context) (err error) {
+		_, _, _, _, _, size, err := page.GetLayoutMetrics().Do(ctx)
+		if err != nil {
+			return err
+		}
+		const tallest = 6000
+		picture, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).
+			WithClip(&page.Viewport{Width: size.Width, Height: min(size.Height, tallest), Scale: 1}).Do(ctx)
+		return err
+	}))
+	if err := os.WriteFile(file, picture, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scripts turns scripts on or off.
+func scripts(on bool) chromedp.Action { return emulation.SetScriptExecutionDisabled(!on) }
+
+// shotName is a file for a picture of a page.
+func shotName(dir, page string, a appearance) string {
+	return filepath.Join(dir, page+"-"+a.name+".png")
+}
+
+// exists reports whether something on the page fits the selector.
+func (b *tab) exists(t *testing.T, selector string) bool {
+	t.Helper()
+	var nodes []*cdp.Node
+	b.do(t, chromedp.Nodes(selector, &nodes, chromedp.ByQueryAll, chromedp.AtLeast(0)))
+	return len(nodes) > 0
+}

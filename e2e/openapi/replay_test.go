@@ -1,0 +1,238 @@
+package openapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	"github.com/pb33f/libopenapi-validator/config"
+	invalid "github.com/pb33f/libopenapi-validator/errors"
+)
+
+// exchange is a request and its answer, as the tests of internal/api write them down.
+type exchange struct {
+	Test     string      `json:"test"`
+	Method   string      `json:"method"`
+	URL      string      `json:"url"`
+	Header   http.Header `json:"header"`
+	Body     []byte      `json:"body"`
+	Status   int         `json:"status"`
+	Answer   http.Header `json:"answer_header"`
+	Received []byte      `json:"answer_body"`
+}
+
+// recorded runs the tests of internal/api, and returns what they asked and were answered,
+// and the OpenAPI document.
+func recorded(t *testing.T) (exchanges []exchange, document []byte) {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./internal/api")
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "TALLYMAN_API_EXCHANGES="+dir, "GOFLAGS=-tags=nopgxregisterdefaulttypes,grpcnotrace")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("tests of internal/api: %v\n%s", err, out)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e exchange
+		if err := json.Unmarshal(raw, &e); err != nil {
+			t.Fatal(err)
+		}
+		exchanges = append(exchanges, e)
+	}
+	if document, err = os.ReadFile(filepath.Join(dir, "openapi.document")); err != nil {
+		t.Fatal(err)
+	}
+	return exchanges, document
+}
+
+func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
+	t.Parallel()
+	exchanges, raw := recorded(t)
+	document, err := libopenapi.NewDocument(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := document.GetVersion(); got != "3.1.0" {
+		t.Errorf("version: got %s, want 3.1.0", got)
+	}
+	if v, errs := validator.NewValidator(document); len(errs) > 0 {
+		t.Fatal(errs)
+	} else if ok, errs := v.ValidateDocument(); !ok {
+		t.Fatalf("the document is none:\n%s", told(errs))
+	}
+	if document, err = libopenapi.NewDocument(closed(t, raw)); err != nil {
+		t.Fatal(err)
+	}
+	// Who may is another's matter: the tests have no guard before the API.
+	v, errs := validator.NewValidator(document, config.WithFormatAssertions(), config.WithoutSecurityValidation())
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	operations, replayed := covered(t, raw), 0
+	for _, e := range exchanges {
+		request, answer := e.http(t)
+		ok, errs := v.ValidateHttpResponse(request, answer)
+		if !ok && undocumented(&e, errs) {
+			continue
+		}
+		replayed++
+		if !ok {
+			t.Errorf("%s: answer %d of %s %s:\n%s\n%.500s", e.Test, e.Status, e.Method, e.URL, told(errs), e.Received)
+		}
+		operations.saw(&e)
+		if e.Status >= http.StatusBadRequest {
+			continue // the request may well be wrong
+		}
+		request, _ = e.http(t)
+		if ok, errs := v.ValidateHttpRequest(request); !ok {
+			t.Errorf("%s: request %s %s:\n%s", e.Test, e.Method, e.URL, told(errs))
+		}
+	}
+	noticesWhatIsWrong(t, v, exchanges)
+	t.Logf("%d exchanges replayed, of %d", replayed, len(exchanges))
+	for operation, statuses := range operations {
+		if !statuses["2"] {
+			t.Errorf("%s: never asked with success", operation)
+		}
+	}
+}
+
+// noticesWhatIsWrong keeps a validator that accepts everything from passing for one.
+func noticesWhatIsWrong(t *testing.T, v validator.Validator, exchanges []exchange) {
+	t.Helper()
+	for _, e := range exchanges {
+		if e.Status != http.StatusOK || e.Method != http.MethodGet || !bytes.HasPrefix(e.Received, []byte(`{"items":`)) {
+			continue
+		}
+		for name, wrong := range map[string][]byte{
+			"a member too many": bytes.Replace(e.Received, []byte(`{"items":`), []byte(`{"more":1,"items":`), 1),
+			"a list of null":    []byte(`{"items":null,"next":null,"total":null,"unknown_because":""}`),
+			"a member too few":  []byte(`{"items":[],"next":null,"total":null}`),
+		} {
+			changed := e
+			changed.Received = wrong
+			request, answer := changed.http(t)
+			if ok, _ := v.ValidateHttpResponse(request, answer); ok {
+				t.Errorf("%s: %s is let pass", e.URL, name)
+			}
+		}
+		return
+	}
+	t.Error("no list was asked for")
+}
+
+// closed is the document with all its schemas closed, so that a member of an answer that
+// it does not know of shows. (The validator's strict mode takes the second reference to
+// a schema for an empty one.)
+func closed(t *testing.T, raw []byte) []byte {
+	t.Helper()
+	var document struct {
+		Components map[string]map[string]map[string]any `json:"components"`
+	}
+	var whole map[string]any
+	if err := errors.Join(json.Unmarshal(raw, &document), json.Unmarshal(raw, &whole)); err != nil {
+		t.Fatal(err)
+	}
+	for _, schema := range document.Components["schemas"] {
+		if schema["type"] == "object" {
+			schema["additionalProperties"] = false
+		}
+	}
+	whole["components"] = document.Components
+	text, err := json.Marshal(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// undocumented are paths and methods that the API does not have: it answers them with a
+// problem, of which its document has nothing to say.
+func undocumented(e *exchange, errs []*invalid.ValidationError) bool {
+	if e.Status != http.StatusNotFound && e.Status != http.StatusMethodNotAllowed && e.Status != http.StatusMovedPermanently && e.Status != http.StatusTemporaryRedirect {
+		return false
+	}
+	for _, err := range errs {
+		if err.ValidationType == "path" {
+			return true
+		}
+	}
+	return false
+}
+
+func told(errs []*invalid.ValidationError) string {
+	var b strings.Builder
+	for _, err := range errs {
+		b.WriteString("  " + err.Message + ": " + err.Reason + "\n")
+		for _, s := range err.SchemaValidationErrors {
+			b.WriteString("    " + s.FieldPath + ": " + s.Reason + "\n")
+		}
+	}
+	return b.String()
+}
+
+func (e *exchange) http(t *testing.T) (*http.Request, *http.Response) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), e.Method, "http://tally.example.com"+e.URL, bytes.NewReader(e.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = e.Header.Clone()
+	if r.Header == nil {
+		r.Header = make(http.Header)
+	}
+	return r, &http.Response{StatusCode: e.Status, Header: e.Answer, Body: io.NopCloser(bytes.NewReader(e.Received)), Request: r}
+}
+
+// coverage has the classes of statuses that each operation was seen to answer with.
+type coverage map[string]map[string]bool
+
+func covered(t *testing.T, raw []byte) coverage {
+	t.Helper()
+	var document struct {
+		Paths map[string]map[string]any `json:"paths"`
+	}
+	if err := json.Unmarshal(raw, &document); err != nil {
+		t.Fatal(err)
+	}
+	c := make(coverage)
+	for path, methods := range document.Paths {
+		for method := range methods {
+			c[strings.ToUpper(method)+" "+path] = make(map[string]bool)
+		}
+	}
+	return c
+}
+
+func (c coverage) saw(e *exchange) {
+	path, _, _ := strings.Cut(e.URL, "?")
+	got := strings.Split(path, "/")
+	for operation, statuses := range c {
+		method, pattern, _ := strings.Cut(operation, " ")
+		want := strings.Split(pattern, "/")
+		fits := method == e.Method && len(want) == len(got)
+		for i := 0; fits && i < len(want); i++ {
+			fits = want[i] == got[i] || strings.HasPrefix(want[i], "{")
+		}
+		if fits {
+			statuses[string('0'+rune(e.Status/100))] = true
+		}
+	}
+}

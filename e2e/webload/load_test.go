@@ -1,0 +1,279 @@
+// Package webload measures web as its users meet it: the real program, years of releases
+// in its store, a public load tool (vegeta) in front.
+package webload_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/store"
+	"github.com/tallyman-io/tallyman/internal/store/storetest"
+	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
+)
+
+// What is promised for 10,000 releases of 400 packages on two cores.
+const (
+	calmRate, busyRate = 50, 200
+	calmP99, busyP99   = 50 * time.Millisecond, 200 * time.Millisecond
+	mostMemory         = 128 << 20
+)
+
+// size is how large the fleet is; TALLYMAN_BENCH_RELEASES makes it another.
+func size(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("TALLYMAN_BENCH_RELEASES")
+	if text == "" {
+		return 10_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 100 {
+		t.Fatalf("TALLYMAN_BENCH_RELEASES: expected a number from 100, found %q", text)
+	}
+	return n
+}
+
+func TestWebUnderLoad(t *testing.T) {
+	for name, database := range map[string]func(*testing.T) string{"sqlite": func(t *testing.T) string { return storetest.SQLite(t) }, "postgres": storetest.Postgres} {
+		t.Run(name, func(t *testing.T) {
+			url := database(t)
+			if kept := os.Getenv("TALLYMAN_BENCH_FLEET"); kept != "" && name == "sqlite" {
+				url = "sqlite://" + kept // a fleet that an earlier run left, for who looks for slow queries
+			}
+			f := fill(t, url, size(t))
+			web := startWeb(t, url)
+			routes := f.routes(t, url)
+			report := &strings.Builder{}
+			table := tabwriter.NewWriter(report, 0, 0, 2, ' ', 0)
+			fmt.Fprintf(table, "route\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", calmRate, busyRate) //nolint:errcheck // kept in memory
+			for _, r := range routes {
+				calm, busy := web.attack(t, r, calmRate), web.attack(t, r, busyRate)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.0f\n", r.name, ms(calm.Latencies.P50), ms(calm.Latencies.P99), ms(busy.Latencies.P50), ms(busy.Latencies.P99), calm.BytesIn.Mean) //nolint:errcheck // kept in memory
+				if calm.Latencies.P99 > calmP99 || busy.Latencies.P99 > busyP99 {
+					t.Errorf("%s: p99 of %s at %d/s and %s at %d/s, want below %s and %s", r.name, calm.Latencies.P99, calmRate, busy.Latencies.P99, busyRate, calmP99, busyP99)
+				}
+				if calm.Success < 1 || busy.Success < 1 {
+					t.Errorf("%s: not all answers were good: %v %v %v", r.name, calm.StatusCodes, busy.StatusCodes, slices.Concat(calm.Errors, busy.Errors))
+				}
+			}
+			if err := table.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			memory := web.memory(t)
+			t.Logf("%d releases, %s\n%sresident at most: %d MiB", f.Releases, name, report, memory>>20)
+			if memory > mostMemory {
+				t.Errorf("resident memory: got %d MiB at most, want below %d MiB", memory>>20, mostMemory>>20)
+			}
+		})
+	}
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
+
+// fleet is what is in the store.
+type fleet struct{ *tallytest.Fleet }
+
+func fill(t *testing.T, url string, releases int) *fleet {
+	t.Helper()
+	f := &fleet{tallytest.NewFleet(20, releases, 400, time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC))}
+	s, err := store.Open(t.Context(), url, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if components, err := s.Components(t.Context()); err != nil || len(components) > 0 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	start := time.Now()
+	if err := f.Keep(t.Context(), s, 1000); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d releases taken in and judged in %s", releases, time.Since(start).Round(time.Second))
+	return f
+}
+
+// route is something that people or programs read.
+type route struct{ name, path string }
+
+// routes are all pages and API reads, on what the fleet has.
+func (f *fleet) routes(t *testing.T, database string) []route {
+	t.Helper()
+	s, err := store.Open(t.Context(), database, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only read
+	repository := f.Repositories[3]
+	latest := fmt.Sprintf("v1.%d.0", f.Releases/len(f.Repositories)-1)
+	earlier := fmt.Sprintf("v1.%d.0", f.Releases/len(f.Repositories)/2)
+	r, err := s.Release(t.Context(), account.Ref{Repository: repository, Name: latest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	advisories, err := s.Advisories(t.Context(), account.AdvisoryQuery{Found: true}, account.Page{Limit: 1})
+	if err != nil || len(advisories.Items) == 0 {
+		t.Fatalf("read an advisory that is found: %v", err)
+	}
+	waves, err := s.Activity(t.Context(), account.Page{Limit: 1})
+	if err != nil || len(waves.Items) == 0 {
+		t.Fatalf("read a wave: %v", err)
+	}
+	return reads(repository, latest, earlier, &r, advisories.Items[0].ID, f.Modules[5], fmt.Sprint(waves.Items[0].ID))
+}
+
+// web is a web that runs.
+type web struct {
+	home  string
+	token string
+	pid   int
+	stop  func()
+}
+
+func startWeb(t *testing.T, database string) *web {
+	t.Helper()
+	return startWebAt(t, database, "tally_bench_"+strings.ToLower(rand.Text()+rand.Text()), freeAddress(t))
+}
+
+func startWebAt(t *testing.T, database, token, address string) *web {
+	t.Helper()
+	dir := t.TempDir()
+	log, err := os.Create(filepath.Join(dir, "web.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(program, "serve") //nolint:noctx // ended below
+	command.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "TALLYMAN_DATABASE_URL=" + database, "TALLYMAN_LISTEN=" + address,
+		"TALLYMAN_ACCESS_BOOTSTRAP_TOKEN=" + token, "TALLYMAN_LIMITS_REQUESTS=100000", "TALLYMAN_LOG_LEVEL=warn",
+	}
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = command.Wait() // how it ended is of no matter here
+	}()
+	w := &web{home: "http://" + address, token: token, pid: command.Process.Pid}
+	w.stop = func() {
+		_ = command.Process.Signal(syscall.SIGTERM) // it may have ended
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			_ = command.Process.Kill()
+			<-ended
+			t.Errorf("web did not end when asked to")
+		}
+	}
+	t.Cleanup(func() {
+		w.stop()
+		if err := log.Close(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			if said, err := os.ReadFile(log.Name()); err == nil && len(said) > 0 {
+				t.Logf("web said:\n%s", said)
+			}
+		}
+	})
+	w.awaitReady(t)
+	return w
+}
+
+func (w *web) awaitReady(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for !ready(t.Context(), w.home) {
+		select {
+		case <-deadline:
+			t.Fatalf("web is not ready at %s", w.home)
+		case <-tick.C:
+		}
+	}
+}
+
+func ready(ctx context.Context, home string) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, home+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	response, err := (&http.Client{Timeout: time.Second}).Do(request)
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return errors.Join(err, response.Body.Close()) == nil && response.StatusCode == http.StatusOK
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() //nolint:errcheck // its port is another's now
+	return listener.Addr().String()
+}
+
+// attackTakes is how long each route is asked for at each rate.
+const attackTakes = 4 * time.Second
+
+// attack reads a route at a rate.
+func (w *web) attack(t *testing.T, r route, rate int) *vegeta.Metrics {
+	t.Helper()
+	target := vegeta.Target{Method: http.MethodGet, URL: w.home + r.path, Header: http.Header{"Authorization": {"Bearer " + w.token}}}
+	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.Redirects(vegeta.NoFollow))
+	var m vegeta.Metrics
+	for result := range attacker.Attack(vegeta.NewStaticTargeter(target), vegeta.Rate{Freq: rate, Per: time.Second}, attackTakes, r.name) {
+		m.Add(result)
+	}
+	m.Close()
+	return &m
+}
+
+// memory is the most that was resident, in bytes.
+func (w *web) memory(t *testing.T) int64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "VmHWM:" {
+			kib, err := strconv.ParseInt(fields[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	t.Fatal("no VmHWM in the status of the process")
+	return 0
+}

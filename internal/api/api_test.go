@@ -1,0 +1,298 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/api"
+	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Run(m)) }
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// server is an API over a store, without a guard before it.
+type server struct {
+	http.Handler
+
+	api *api.API
+	log *bytes.Buffer
+}
+
+func serve(t testing.TB, store api.Store) *server {
+	t.Helper()
+	a, err := api.New(api.Config{
+		Store: store, Version: "v0.0.0-test", Now: noonOfTests,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	for _, r := range a.Routes() {
+		mux.Handle(r.Method+" "+r.Pattern, r.Handler)
+	}
+	mux.Handle("/api/", a.Missing())
+	s := &server{api: a, log: new(bytes.Buffer)}
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "req-1")
+		ctx := access.With(r.Context(), access.Principal{Name: "token ci"})
+		mux.ServeHTTP(w, r.WithContext(zerolog.New(s.log).WithContext(ctx)))
+	})
+	return s
+}
+
+// exchange is a request with its answer, as e2e/openapi replays them.
+type exchange struct {
+	Test     string      `json:"test"`
+	Method   string      `json:"method"`
+	URL      string      `json:"url"`
+	Header   http.Header `json:"header"`
+	Body     []byte      `json:"body"`
+	Status   int         `json:"status"`
+	Answer   http.Header `json:"answer_header"`
+	Received []byte      `json:"answer_body"`
+}
+
+// do makes a request. With TALLYMAN_API_EXCHANGES set it also writes down what was sent
+// and answered, for the validator that is a module of its own.
+func (s *server) do(t testing.TB, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	s.record(t, exchange{t.Name(), method, path, r.Header, body, w.Code, w.Header(), w.Body.Bytes()})
+	return w
+}
+
+func (s *server) record(t testing.TB, e exchange) {
+	t.Helper()
+	dir := os.Getenv("TALLYMAN_API_EXCHANGES")
+	if dir == "" {
+		return
+	}
+	file, err := os.CreateTemp(dir, "*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := json.NewEncoder(file).Encode(e); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "openapi.document"), s.api.OpenAPI(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	base = "/api/v1"
+	ofC  = base + "/components/ghcr.io~acme~web"
+	of10 = ofC + "/releases/v1.0.0"
+	of11 = ofC + "/releases/v1.1.0"
+	of12 = ofC + "/releases/v1.2.0"
+)
+
+// reads has a request for every operation that reads, with the golden file of its answer.
+func reads() map[string]string {
+	return map[string]string{
+		"components": base + "/components", "component": ofC, "component-releases": ofC + "/releases?limit=2", "kpis": ofC + "/kpis", "repairs": ofC + "/repairs",
+		"releases": base + "/releases?result=fail", "release": of11, "release-not-examined": of12,
+		"release-by-digest": ofC + "/releases/" + string(storetest.DigestOf("v1.0.0")),
+		"verdicts":          of11 + "/verdicts", "findings": of11 + "/findings?limit=2", "findings-not-examined": of12 + "/findings", "findings-csv": of11 + "/findings.csv",
+		"findings-csv-not-examined": of12 + "/findings.csv", "findings-sarif": of11 + "/findings.sarif", "findings-sarif-not-examined": of12 + "/findings.sarif",
+		"packages": of11 + "/packages", "packages-csv": of11 + "/packages.csv", "packages-csv-not-examined": of12 + "/packages.csv",
+		"compare": base + "/compare?from=ghcr.io/acme/web:v1.0.0&to=ghcr.io/acme/web:v1.1.0", "search": base + "/search?q=example.com/a@%3C1.0.1", "search-advisory": base + "/search?q=CVE-2026-1",
+		"verdict": base + "/verdicts/" + string(storetest.DigestOf("v1.0.0")), "verdict-of-a-platform": base + "/verdicts/" + string(arm64),
+		"sbom": of11 + "/sbom?format=spdx", "vex": of11 + "/vex", "documents": of11 + "/documents", "document": base + "/documents/" + string(storetest.DigestOf(string(cdx))),
+		"feeds": base + "/feeds", "advisories": base + "/advisories?severity=critical&found=true", "advisory": base + "/advisories/GO-2026-0001",
+		"advisory-releases": base + "/advisories/GO-2026-0001/releases", "new-findings": base + "/findings", "activity": base + "/activity", "wave": base + "/waves/7",
+		"progress": base + "/progress", "queue": base + "/queue", "badge": base + "/badges/ghcr.io~acme~web/verdict.svg", "badge-critical": base + "/badges/ghcr.io~acme~web/v1.1.0/critical.svg",
+		"badge-critical-unknown": base + "/badges/ghcr.io~acme~web/critical.svg", "badge-build": base + "/badges/ghcr.io~acme~web/v1.1.0/build.svg",
+		"badge-release": base + "/badges/ghcr.io~acme~web/release.svg", "atom-releases": base + "/atom/releases?repository=ghcr.io/acme/web", "atom-findings": base + "/atom/findings",
+		"metrics": base + "/metrics", "openapi": base + "/openapi.json",
+	}
+}
+
+func TestEveryReadAnswersAsItsGoldenFile(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &memory{})
+	for name, path := range reads() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := s.do(t, http.MethodGet, path, nil)
+			if w.Code != http.StatusOK {
+				t.Fatalf("got %d %s, want 200", w.Code, w.Body)
+			}
+			if name != "openapi" { // document_test.go compares it
+				golden(t, name, w)
+			}
+			checkConditional(t, s, path, w)
+			head := s.do(t, http.MethodHead, path, nil)
+			if head.Code != w.Code || head.Body.Len() != 0 || head.Header().Get("Content-Length") != w.Header().Get("Content-Length") {
+				t.Errorf("HEAD: got %d with %d bytes and Content-Length %q, want the header of GET alone", head.Code, head.Body.Len(), head.Header().Get("Content-Length"))
+			}
+		})
+	}
+}
+
+// golden compares an answer, with the headers that matter, with its file.
+func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
+	t.Helper()
+	var got bytes.Buffer
+	for _, header := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Link", "Vary"} {
+		if value := w.Header().Get(header); value != "" {
+			got.WriteString(header + ": " + value + "\n")
+		}
+	}
+	got.WriteString("\n")
+	body := w.Body.Bytes()
+	if strings.HasSuffix(w.Header().Get("Content-Type"), "json") && !slices.Contains([]string{"sbom", "vex", "document"}, name) {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, body, "", "  "); err != nil {
+			t.Fatalf("not JSON: %v: %s", err, body)
+		}
+		body = indented.Bytes()
+	}
+	got.Write(body)
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Errorf("%s is out of date; run: go test ./internal/api -update\n%s", file, diff)
+	}
+}
+
+func checkConditional(t *testing.T, s *server, path string, first *httptest.ResponseRecorder) {
+	t.Helper()
+	etag := first.Header().Get("ETag")
+	if strings.HasSuffix(path, "/metrics") {
+		if etag != "" || first.Header().Get("Cache-Control") != "no-store" {
+			t.Errorf("metrics: got ETag %q and %q, want none and no-store", etag, first.Header().Get("Cache-Control"))
+		}
+		return
+	}
+	for _, header := range []string{etag, "W/" + etag, `"other", ` + etag, "*"} {
+		w := s.do(t, http.MethodGet, path, nil, "If-None-Match", header)
+		if etag == "" || w.Code != http.StatusNotModified || w.Body.Len() != 0 || w.Header().Get("ETag") != etag {
+			t.Errorf("If-None-Match %s: got %d with %d bytes and ETag %s, want 304", header, w.Code, w.Body.Len(), w.Header().Get("ETag"))
+		}
+	}
+	if w := s.do(t, http.MethodGet, path, nil, "If-None-Match", `"other"`); w.Code != http.StatusOK {
+		t.Errorf("If-None-Match of another: got %d, want 200", w.Code)
+	}
+}
+
+func TestEveryOperationHasATest(t *testing.T) {
+	t.Parallel()
+	a := serve(t, &memory{}).api
+	for _, r := range a.Routes() {
+		if r.Method != http.MethodGet {
+			continue
+		}
+		covered := false
+		for _, path := range reads() {
+			path, _, _ = strings.Cut(path, "?")
+			want, got := strings.Split(r.Pattern, "/"), strings.Split(path, "/")
+			covered = covered || slices.EqualFunc(want, got, func(w, g string) bool { return w == g || strings.HasPrefix(w, "{") })
+		}
+		if !covered {
+			t.Errorf("%s %s: no request in reads", r.Method, r.Pattern)
+		}
+	}
+}
+
+func TestRolesAndScopes(t *testing.T) {
+	t.Parallel()
+	for _, r := range serve(t, &memory{}).api.Routes() {
+		want, scope := access.Viewer, grant.Scope("")
+		if r.Method == http.MethodPost {
+			want, scope = access.Operator, grant.Rescan
+			if strings.HasSuffix(r.Pattern, "/sbom") {
+				scope = grant.Upload
+			}
+		}
+		if r.Role != want || r.Scope != scope || r.Kind != access.API {
+			t.Errorf("%s %s: got role %s and scope %q, want %s and %q", r.Method, r.Pattern, r.Role, r.Scope, want, scope)
+		}
+	}
+}
+
+func TestListsGoOnWithTheirCursor(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &memory{})
+	path, seen := ofC+"/releases?limit=1", []string{}
+	for path != "" {
+		w := s.do(t, http.MethodGet, path, nil)
+		var l struct {
+			Items []struct{ Version string }
+			Next  *string
+			Total *int
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &l); err != nil || w.Code != http.StatusOK {
+			t.Fatalf("%s: got %d %s (%v)", path, w.Code, w.Body, err)
+		}
+		for _, item := range l.Items {
+			seen = append(seen, item.Version)
+		}
+		link := w.Header().Get("Link")
+		if (l.Next == nil) != (link == "") || *l.Total != 3 {
+			t.Fatalf("%s: next %v, Link %q, total %v", path, l.Next, link, *l.Total)
+		}
+		path, _, _ = strings.Cut(strings.TrimPrefix(link, "<"), ">")
+	}
+	if diff := cmp.Diff([]string{"v1.2.0", "v1.1.0", "v1.0.0"}, seen); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+}
+
+func TestARepositoryMayBeWrittenWithEscapedSlashes(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &memory{})
+	tilde, escaped := s.do(t, http.MethodGet, of11, nil), s.do(t, http.MethodGet, base+"/components/ghcr.io%2Facme%2Fweb/releases/v1.1.0", nil)
+	if escaped.Code != http.StatusOK || !bytes.Equal(tilde.Body.Bytes(), escaped.Body.Bytes()) {
+		t.Errorf("got %d %s, want the same as with ~", escaped.Code, escaped.Body)
+	}
+}
+
+func TestHeadOverHTTPHasNoBody(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewServer(serve(t, &memory{}))
+	defer web.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodHead, web.URL+of11, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := web.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || len(body) != 0 || answer.StatusCode != http.StatusOK || answer.ContentLength <= 0 || answer.Header.Get("ETag") == "" {
+		t.Errorf("got %d, %d bytes of %d (%v), ETag %q", answer.StatusCode, len(body), answer.ContentLength, err, answer.Header.Get("ETag"))
+	}
+}

@@ -1,0 +1,240 @@
+package api
+
+import (
+	"net/http"
+	"reflect"
+
+	"github.com/tallyman-io/tallyman/internal/api/wire"
+	"github.com/tallyman-io/tallyman/internal/badge"
+	"github.com/tallyman-io/tallyman/internal/grant"
+)
+
+// Paths that several operations begin with.
+const (
+	componentPath = wire.Base + "/components/{repository}"
+	releasePath   = componentPath + "/releases/{name}"
+)
+
+func shape[T any]() reflect.Type { return reflect.TypeFor[T]() }
+
+// declare lists all operations.
+func (a *API) declare() []*operation {
+	var all []*operation
+	for _, some := range [][]operation{a.ofComponents(), a.ofReleases(), a.ofDocuments(), a.ofAdvisories(), a.ofWork(), a.ofOthers()} {
+		for i := range some {
+			o := &some[i]
+			if o.method == "" {
+				o.method = http.MethodGet
+			}
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+func (a *API) ofComponents() []operation {
+	missing := []int{http.StatusNotFound}
+	return []operation{
+		{
+			id: "list-components", path: wire.Base + "/components", tag: "components", summary: "All components, as the overview shows them",
+			endpoint: to(a.components), gives: shape[wire.List[wire.Component]](),
+		},
+		{
+			id: "get-component", path: componentPath, tag: "components", summary: "A component",
+			endpoint: to(a.component), gives: shape[wire.Component](), errors: missing,
+		},
+		{
+			id: "list-component-releases", path: componentPath + "/releases", tag: "components", summary: "The releases of a component, the newest version first",
+			endpoint: to(a.componentReleases), gives: shape[wire.List[wire.Release]](), errors: missing, paged: true,
+		},
+		{
+			id: "list-component-kpis", path: componentPath + "/kpis", tag: "components",
+			summary:  "Build duration, critical findings and size of each release of a component",
+			endpoint: to(a.kpis), gives: shape[wire.List[wire.KPI]](), errors: missing, paged: true,
+		},
+		{
+			id: "list-component-repairs", path: componentPath + "/repairs", tag: "components",
+			summary:  "How long critical vulnerabilities of a component took to be fixed",
+			endpoint: to(a.repairs), gives: shape[wire.List[wire.Repair]](), errors: missing,
+		},
+		{
+			id: "list-releases", path: wire.Base + "/releases", tag: "releases", summary: "The releases of all components, those first seen last first",
+			endpoint: to(a.releases), gives: shape[wire.List[wire.Release]](), paged: true,
+		},
+	}
+}
+
+func (a *API) ofReleases() []operation {
+	missing := []int{http.StatusNotFound}
+	return []operation{
+		{
+			id: "get-release", path: releasePath, tag: "releases", summary: "A release with its evidence, documents and layers",
+			endpoint: to(a.release), gives: shape[wire.ReleaseDetail](), errors: missing,
+		},
+		{
+			id: "list-verdicts", path: releasePath + "/verdicts", tag: "releases", summary: "The history of verdicts of a release, newest first, the one at release last",
+			endpoint: to(a.verdicts), gives: shape[wire.List[wire.Verdict]](), errors: missing,
+		},
+		{
+			id: "list-findings", path: releasePath + "/findings", tag: "findings", summary: "The findings of a release, then and now",
+			endpoint: to(a.findings), gives: shape[wire.List[wire.Finding]](), errors: missing, paged: true,
+		},
+		{
+			id: "export-findings-csv", path: releasePath + "/findings.csv", tag: "findings", summary: "The findings of a release as CSV (RFC 4180)",
+			description: csvDescription, endpoint: to(a.findingsCSV), media: []string{csvType}, errors: missing,
+		},
+		{
+			id: "export-findings-sarif", path: releasePath + "/findings.sarif", tag: "findings", summary: "The findings of a release as SARIF 2.1.0",
+			description: "What could not be told is a notification, and the execution is not successful then: an empty list of results is not \"none\".",
+			endpoint:    to(a.findingsSARIF), media: []string{sarifType}, errors: missing,
+		},
+		{
+			id: "list-packages", path: releasePath + "/packages", tag: "packages", summary: "The packages of a release",
+			endpoint: to(a.packages), gives: shape[wire.List[wire.Package]](), errors: missing, paged: true,
+		},
+		{
+			id: "export-packages-csv", path: releasePath + "/packages.csv", tag: "packages", summary: "The packages of a release as CSV (RFC 4180)",
+			description: csvDescription, endpoint: to(a.packagesCSV), media: []string{csvType}, errors: missing,
+		},
+		{
+			id: "compare-releases", path: wire.Base + "/compare", tag: "releases", summary: "What differs between two releases",
+			endpoint: to(a.compare), gives: shape[wire.Comparison](), errors: missing,
+		},
+		{
+			id: "search", path: wire.Base + "/search", tag: "search",
+			summary:  "Releases by package, with @version or @range, by advisory, by digest or by name",
+			endpoint: to(a.search), gives: shape[wire.Found](), paged: true,
+		},
+		{
+			id: "get-verdict", path: wire.Base + "/verdicts/{digest}", tag: "verdicts", summary: "Whether an image may be used, for CI and admission",
+			description: "One request by the digest of an index or of a platform. The answer is 200 for a digest that is known, whatever the result; only pass is a pass. " +
+				"A digest that is not known is 404, which is unknown: not a pass. Of several releases with the digest the worst counts.",
+			endpoint: to(a.verdict), gives: shape[wire.DigestVerdict](), errors: missing, cache: cacheShort,
+		},
+	}
+}
+
+func (a *API) ofDocuments() []operation {
+	chosen := []int{http.StatusNotFound, http.StatusConflict}
+	return []operation{
+		{
+			id: "get-sbom", path: releasePath + "/sbom", tag: "documents", summary: "The SBOM of a release, byte for byte as it was attested",
+			description: "The ETag is the digest of the bytes. Where there are several, platform and format choose; the problem lists them.",
+			endpoint:    to(a.sbom), media: []string{"application/spdx+json", "application/vnd.cyclonedx+json", "application/octet-stream"}, errors: chosen,
+		},
+		{
+			id: "upload-sbom", method: http.MethodPost, path: releasePath + "/sbom", tag: "documents", scope: grant.Upload, status: http.StatusAccepted,
+			summary:     "Hand in the SBOM of an image whose registry cannot hold it",
+			description: "It has to be SPDX 2.x or CycloneDX 1.x as JSON. It is marked as uploaded, and by whom, and is not verified. An image that has a verified one keeps that. The worker takes it in; watch says where to see that it did.",
+			endpoint:    to(a.upload), gives: shape[wire.Receipt](),
+			accepts: []string{"application/spdx+json", "application/vnd.cyclonedx+json", "application/json"},
+			errors: []int{
+				http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity,
+			},
+		},
+		{
+			id: "get-vex", path: releasePath + "/vex", tag: "documents", summary: "A VEX document of a release, byte for byte",
+			description: "Where there are several, platform or document chooses; the problem lists them.",
+			endpoint:    to(a.vex), media: []string{"application/vnd.openvex+json"}, errors: chosen,
+		},
+		{
+			id: "list-documents", path: releasePath + "/documents", tag: "documents", summary: "The documents that count for a release, or were attached to it",
+			endpoint: to(a.documents), gives: shape[wire.List[wire.Document]](), errors: []int{http.StatusNotFound},
+		},
+		{
+			id: "get-document", path: wire.Base + "/documents/{digest}", tag: "documents", summary: "A document by its digest, byte for byte",
+			endpoint: to(a.documentBytes), errors: []int{http.StatusNotFound}, cache: cacheEver,
+			media: []string{
+				"application/spdx+json", "application/vnd.cyclonedx+json", "application/vnd.openvex+json", "application/json", "application/octet-stream",
+			},
+		},
+	}
+}
+
+func (a *API) ofAdvisories() []operation {
+	missing := []int{http.StatusNotFound}
+	return []operation{
+		{
+			id: "get-advisory-data", path: wire.Base + "/feeds", tag: "advisories", summary: "The feeds of advisories, and how old their data are",
+			endpoint: to(a.feeds), gives: shape[wire.AdvisoryData](),
+		},
+		{
+			id: "list-advisories", path: wire.Base + "/advisories", tag: "advisories", summary: "Advisories",
+			endpoint: to(a.advisories), gives: shape[wire.List[wire.Advisory]](), paged: true,
+		},
+		{
+			id: "get-advisory", path: wire.Base + "/advisories/{id}", tag: "advisories", summary: "An advisory with its record and the versions of it that were seen",
+			endpoint: to(a.advisory), gives: shape[wire.AdvisoryDetail](), errors: missing,
+		},
+		{
+			id: "list-advisory-releases", path: wire.Base + "/advisories/{id}/releases", tag: "advisories", summary: "The releases that an advisory is about",
+			endpoint: to(a.advisoryReleases), gives: shape[wire.List[wire.Hit]](), errors: missing, paged: true,
+		},
+		{
+			id: "list-new-findings", path: wire.Base + "/findings", tag: "findings", summary: "Findings that came up in releases that were there already, newest first",
+			endpoint: to(a.newFindings), gives: shape[wire.List[wire.NewFinding]](), paged: true,
+		},
+	}
+}
+
+func (a *API) ofWork() []operation {
+	missing := []int{http.StatusNotFound}
+	asked := []int{http.StatusNotFound, http.StatusConflict}
+	return []operation{
+		{
+			id: "list-activity", path: wire.Base + "/activity", tag: "activity", summary: "What came in and what it did, newest first",
+			endpoint: to(a.activity), gives: shape[wire.List[wire.Wave]](), paged: true,
+		},
+		{
+			id: "get-wave", path: wire.Base + "/waves/{id}", tag: "activity", summary: "Something that came in, with all that it did",
+			endpoint: to(a.wave), gives: shape[wire.WaveDetail](), errors: missing,
+		},
+		{
+			id: "list-progress", path: wire.Base + "/progress", tag: "activity", summary: "How far jobs are, the latest first",
+			endpoint: to(a.progress), gives: shape[wire.List[wire.Progress]](),
+		},
+		{
+			id: "get-queue", path: wire.Base + "/queue", tag: "activity", summary: "How many jobs wait, run and failed",
+			endpoint: to(a.queue), gives: shape[wire.Queue](),
+		},
+		{
+			id: "rescan-component", method: http.MethodPost, path: componentPath + "/rescan", tag: "activity", scope: grant.Rescan, status: http.StatusAccepted,
+			summary: "Ask for a look at a repository now", endpoint: to(a.rescanComponent), gives: shape[wire.Accepted](), errors: asked,
+		},
+		{
+			id: "rescan-release", method: http.MethodPost, path: releasePath + "/rescan", tag: "activity", scope: grant.Rescan, status: http.StatusAccepted,
+			summary: "Ask for a look at the papers of a release now", endpoint: to(a.rescanRelease), gives: shape[wire.Accepted](), errors: asked,
+		},
+	}
+}
+
+func (a *API) ofOthers() []operation {
+	missing := []int{http.StatusNotFound}
+	return []operation{
+		{
+			id: "get-component-badge", path: wire.Base + "/badges/{repository}/{badge}", tag: "badges", summary: "A badge of the latest release of a component, SVG",
+			endpoint: to(a.componentBadge), media: []string{badge.ContentType}, errors: missing,
+		},
+		{
+			id: "get-release-badge", path: wire.Base + "/badges/{repository}/{name}/{badge}", tag: "badges", summary: "A badge of a release, SVG",
+			endpoint: to(a.releaseBadge), media: []string{badge.ContentType}, errors: missing,
+		},
+		{
+			id: "get-releases-atom", path: wire.Base + "/atom/releases", tag: "feeds", summary: "The newest releases as an Atom feed (RFC 4287)",
+			endpoint: to(a.releasesAtom), media: []string{atomType},
+		},
+		{
+			id: "get-findings-atom", path: wire.Base + "/atom/findings", tag: "feeds", summary: "The newest findings as an Atom feed (RFC 4287)",
+			endpoint: to(a.findingsAtom), media: []string{atomType},
+		},
+		{
+			id: "get-metrics", path: wire.Base + "/metrics", tag: "metrics", summary: "Build duration and critical findings of the newest releases, for Prometheus",
+			description: "The text format 0.0.4. What is not known has no sample; the gauges whose names end in _known tell it apart from 0.",
+			endpoint:    to(a.metrics), media: []string{"text/plain"}, cache: cacheNever,
+		},
+		{
+			id: "get-openapi", path: wire.Base + "/openapi.json", tag: "document", summary: "This document",
+			endpoint: to(a.openAPI), media: []string{"application/openapi+json"},
+		},
+	}
+}
