@@ -244,7 +244,7 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE purl = $1 OR family = $2 AND subject = $3 AND family <> '' ORDER BY id`,
 			term, subject.Family, subject.Name)
 		all = slices.DeleteFunc(all, func(p namedPackage) bool {
-			base, _ := splitPURL(p.purl)
+			base, _ := account.SplitPURL(p.purl)
 			return base != name && p.purl != term
 		})
 	} else {
