@@ -21,7 +21,7 @@ tools: ## Build the pinned release tools into .tools/bin (about 5 minutes once; 
 
 .PHONY: hooks
 hooks: ## Build what .goreleaser.yaml calls: its tools and the tallyman command
-	@build/tools.sh goreleaser cosign syft buildx
+	@build/tools.sh goreleaser cosign syft buildx govulncheck
 	@go build -trimpath -buildvcs=false -o $(BIN)/tallyman ./cmd/tallyman
 
 .PHONY: build

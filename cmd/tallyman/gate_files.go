@@ -216,8 +216,7 @@ func (f *waiverFlags) verifier(ctx context.Context, root string) (func(file stri
 	if f.key == "" && f.identity == "" && f.issuer == "" {
 		return nil, nil
 	}
-	box := tool.Box{Dir: filepath.Join(root, ".tools", "bin")}
-	client, err := cosign.New(ctx, box, cosign.Identity{PublicKey: f.key, Subject: f.identity, Issuer: f.issuer}, "")
+	client, err := cosign.New(ctx, toolsOf(root), cosign.Identity{PublicKey: f.key, Subject: f.identity, Issuer: f.issuer}, "")
 	if err != nil {
 		return nil, configError{fmt.Errorf("--vex-key, --vex-identity: %w", err)}
 	}
@@ -228,6 +227,14 @@ func (f *waiverFlags) verifier(ctx context.Context, root string) (func(file stri
 		}
 		return fmt.Errorf("%w: waivers: %w", errNotVerified, err)
 	}, nil
+}
+
+// toolsOf finds the pinned commands of a checkout, or those on PATH where there is none.
+func toolsOf(root string) tool.Box {
+	if root == "" {
+		return tool.Box{}
+	}
+	return tool.Box{Dir: filepath.Join(root, ".tools", "bin")}
 }
 
 // nameIn is a file's name in the checkout, or its last element: what is published names

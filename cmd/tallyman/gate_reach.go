@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/pflag"
 
 	"github.com/tallyman-io/tallyman/internal/gate"
 	"github.com/tallyman-io/tallyman/internal/reach"
 	"github.com/tallyman-io/tallyman/internal/release"
-	"github.com/tallyman-io/tallyman/internal/tool"
 )
 
 const (
@@ -40,7 +38,7 @@ func (f *reachFlags) reach(ctx context.Context, root, path string, images []gate
 	for i := range images {
 		digests[i] = images[i].Digest
 	}
-	look := reach.Look{Tools: tool.Box{Dir: filepath.Join(root, ".tools", "bin")}, Database: database, Checkout: root}
+	look := reach.Look{Tools: toolsOf(root), Database: database, Checkout: root}
 	found, err := look.Images(ctx, path, digests)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)

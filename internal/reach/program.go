@@ -171,7 +171,7 @@ func (l Look) twin(ctx context.Context, program string) (string, error) {
 	file := program + ".twin"
 	tools := l.Tools
 	tools.Env = append(slices.Clone(tools.Env), "GOTOOLCHAIN="+info.GoVersion, "GOFLAGS=-mod=readonly", "GOWORK=off")
-	args := []string{"-C", l.Checkout, "build", "-trimpath", "-buildvcs=false", "-ldflags=-w -buildid=", "-o", file}
+	args := []string{"build", "-C", l.Checkout, "-trimpath", "-buildvcs=false", "-ldflags=-w -buildid=", "-o", file}
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "-tags":

@@ -10,11 +10,13 @@ package reach
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/tool"
@@ -57,6 +59,15 @@ func (l Look) Images(ctx context.Context, layoutDir string, images []release.Dig
 		return Found{}, err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	found, err := l.images(ctx, layoutDir, dir, images)
+	if err != nil {
+		// What goes into a receipt names no folder of this machine, and is the same each time.
+		return Found{}, errors.New(strings.NewReplacer(dir+string(filepath.Separator), "", l.Checkout+string(filepath.Separator), "").Replace(err.Error()))
+	}
+	return found, nil
+}
+
+func (l Look) images(ctx context.Context, layoutDir, dir string, images []release.Digest) (Found, error) {
 	found := Found{Unreached: make(map[release.Digest][]Vulnerability)}
 	for i, digest := range images {
 		programs, err := extract(layoutDir, digest, filepath.Join(dir, fmt.Sprint(i)))
