@@ -59,7 +59,11 @@ func (d *Decision) writeHead(w io.Writer) {
 	if version != "" {
 		version = " " + version
 	}
-	fmt.Fprintf(w, "gate: %s@%s%s: %s\n", d.Image.Repository, d.Image.Digest.Short(), version, d.Receipt.Result)
+	result := d.Receipt.Result
+	if d.Verdict.Result != release.ResultPass && d.Verdict.Result != release.ResultFail {
+		result += ", as it could not be told"
+	}
+	fmt.Fprintf(w, "gate: %s@%s%s: %s\n", d.Image.Repository, d.Image.Digest.Short(), version, result)
 	if d.Counts == nil {
 		fmt.Fprintf(w, "  critical unknown: %s\n", printable(or(d.Uncounted, "nothing was counted")))
 	} else {

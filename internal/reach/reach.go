@@ -62,7 +62,11 @@ func (l Look) Images(ctx context.Context, layoutDir string, images []release.Dig
 	found, err := l.images(ctx, layoutDir, dir, images)
 	if err != nil {
 		// What goes into a receipt names no folder of this machine, and is the same each time.
-		return Found{}, errors.New(strings.NewReplacer(dir+string(filepath.Separator), "", l.Checkout+string(filepath.Separator), "").Replace(err.Error()))
+		said := strings.ReplaceAll(err.Error(), dir+string(filepath.Separator), "")
+		if l.Checkout != "" {
+			said = strings.ReplaceAll(said, l.Checkout+string(filepath.Separator), "")
+		}
+		return Found{}, errors.New(said)
 	}
 	return found, nil
 }
