@@ -71,10 +71,7 @@ func readBuilt(ctx context.Context, path, sboms, version string) (built builtIma
 
 func readImage(ctx context.Context, opened *layout.Layout, found layout.Image, sboms string) (gate.Image, time.Time, error) {
 	image := gate.Image{Digest: found.Digest}
-	if len(found.Names) == 0 {
-		return image, time.Time{}, fmt.Errorf("%s has no name: expected one as REPOSITORY:TAG, as BuildKit and ORAS write it", found.Digest)
-	}
-	named, err := pipeline.ParseImage(strings.TrimPrefix(found.Names[0], "docker.io/"))
+	named, err := nameOf(found)
 	if err != nil {
 		return image, time.Time{}, err
 	}
@@ -108,6 +105,17 @@ func readImage(ctx context.Context, opened *layout.Layout, found layout.Image, s
 	}
 	created, _ := time.Parse(time.RFC3339, manifest.Annotations[annotationCreated]) //nolint:errcheck // zero stands for unknown
 	return image, created, nil
+}
+
+// nameOf is the name that says where the image will be published: BuildKit writes it
+// beside its tag alone.
+func nameOf(found layout.Image) (pipeline.Image, error) {
+	for _, name := range found.Names {
+		if named, err := pipeline.ParseImage(strings.TrimPrefix(name, "docker.io/")); err == nil {
+			return named, nil
+		}
+	}
+	return pipeline.Image{}, fmt.Errorf("%s: expected a name as REPOSITORY:TAG, found %q", found.Digest, found.Names)
 }
 
 // readSBOMs reads the documents of a manifest; there may be none.
