@@ -230,8 +230,9 @@ func (f *waiverFlags) verifier(ctx context.Context, root string) (func(file stri
 	}
 	return func(file string) error {
 		err := client.VerifyBlob(ctx, file, file+bundleSuffix)
-		if err == nil || cosign.Passing(err) || ctx.Err() != nil {
-			return err
+		var failure *tool.Failure
+		if !errors.As(err, &failure) || cosign.Passing(err) || ctx.Err() != nil {
+			return err // nil, or cosign gave no answer
 		}
 		return fmt.Errorf("%w: waivers: %w", errNotVerified, err)
 	}, nil
