@@ -88,6 +88,19 @@ verify-release: hooks ## Verify a published release from outside: make verify-re
 	@test -n "$$TAG" || { echo "verify-release: set TAG, as in TAG=v1.2.3" >&2; exit 2; }
 	@for i in web worker; do $(BIN)/tallyman release verify "$${TALLYMAN_REGISTRY:-ghcr.io/tallyman-io/tallyman}/$$i:$$TAG" || exit; done
 
+# The ecosystems of what the images have: Go modules, and the base image's Debian packages.
+ECOSYSTEMS ?= Go,Debian
+
+.PHONY: advisories
+advisories: ## Fetch the advisories that the gate and rescan count with (TALLYMAN_DB, or the user's cache); needs the network
+	@go build -trimpath -buildvcs=false -o $(BIN)/tallyman ./cmd/tallyman
+	@$(BIN)/tallyman db update --ecosystem $(ECOSYSTEMS)
+
+.PHONY: rescan
+rescan: ## Judge the last releases again with the advisories of now, from their papers alone (build/rescan.sh tells what to set)
+	@go build -trimpath -buildvcs=false -o $(BIN)/tallyman ./cmd/tallyman
+	@TALLYMAN=$(BIN)/tallyman build/rescan.sh
+
 .PHONY: demo
 demo: tools ## Release two versions into a registry on loopback, start worker and web, show both
 	@cd e2e && go run ./cmd/demo
