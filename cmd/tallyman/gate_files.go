@@ -103,7 +103,10 @@ func readImage(ctx context.Context, opened *layout.Layout, found layout.Image, s
 	if err != nil {
 		return image, time.Time{}, err
 	}
-	created, _ := time.Parse(time.RFC3339, manifest.Annotations[annotationCreated]) //nolint:errcheck // zero stands for unknown
+	created, err := time.Parse(time.RFC3339, manifest.Annotations[annotationCreated])
+	if err != nil {
+		created = time.Time{} // it does not say
+	}
 	return image, created, nil
 }
 

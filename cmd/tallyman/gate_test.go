@@ -46,7 +46,7 @@ func newBuilt(t *testing.T, onAMD64, onARM64 string) *built {
 	return b
 }
 
-func (b *built) write(name, content string) string {
+func (b *built) write(name, content string) {
 	b.t.Helper()
 	file := filepath.Join(b.root, name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
@@ -55,7 +55,6 @@ func (b *built) write(name, content string) string {
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		b.t.Fatal(err)
 	}
-	return file
 }
 
 // gate runs the command and returns its exit code, what it said, and the receipt.
@@ -152,7 +151,11 @@ func fakeCosign(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := os.WriteFile(filepath.Join(dir, "cosign"), []byte("#!/bin/sh\necho no matching signatures >&2\nexit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -103,8 +103,10 @@ func (w *Waivers) Add(name string, content []byte, signed bool, stated time.Time
 }
 
 // Notes that OpenVEX has no field for stand in status_notes, as `expires: 2027-01-31; by: …`.
-var noteExpires, noteBy = regexp.MustCompile(`(?i)(?:^|[;\n])\s*expires:\s*([^;\n]*)`), //nolint:gochecknoglobals // constants
-	regexp.MustCompile(`(?i)(?:^|[;\n])\s*by:\s*([^;\n]*)`)
+var (
+	noteExpires = regexp.MustCompile(`(?i)(?:^|[;\n])\s*expires:\s*([^;\n]*)`)
+	noteBy      = regexp.MustCompile(`(?i)(?:^|[;\n])\s*by:\s*([^;\n]*)`)
+)
 
 func waiverOf(s *vex.Statement, signed bool) (Waiver, error) {
 	w := Waiver{

@@ -116,7 +116,7 @@ func (e *extraction) layer(place string, in *tar.Reader) error {
 		if header.Typeflag != tar.TypeReg {
 			continue
 		}
-		if read, _ := io.ReadFull(in, magic); read < len(magic) || string(magic) != elf.ELFMAG { //nolint:errcheck // too short is no program
+		if read, _ := io.ReadFull(in, magic); read < len(magic) || string(magic) != elf.ELFMAG {
 			continue
 		}
 		if header.Size > maxProgram || len(e.programs) >= maxPrograms {

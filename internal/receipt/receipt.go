@@ -19,10 +19,12 @@ import (
 // PredicateType is that of the attestation.
 const PredicateType = "https://slsa.dev/verification_summary/v1"
 
+// What verificationResult may be, and the one verifiedLevel of a receipt that passed.
 const (
-	// Passed and Failed are what verificationResult may be. What could not be told is
-	// Failed: SLSA knows no third, and it does not pass.
+	// Passed says that the policy let the image out.
 	Passed = "PASSED"
+	// Failed says that it did not, or that this could not be told: SLSA knows no third,
+	// and it does not pass.
 	Failed = "FAILED"
 	// Unevaluated is the one verifiedLevel of a receipt that passed: the gate looks at
 	// vulnerabilities, not at how the image was built.
