@@ -10,6 +10,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/facts"
 	"github.com/tallyman-io/tallyman/internal/jobs"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
 
@@ -49,7 +50,7 @@ func databaseTasks() command.Group[config.Worker] {
 // keep opens a store and its ledger, and gives them to do.
 func keep(ctx context.Context, e env, open func(context.Context, string, store.Options) (*store.Store, error), do func(*store.Ledger) error) (err error) {
 	database := e.Config.Database
-	db, err := open(ctx, database.URL.Reveal(), store.Options{MaxConnections: database.MaxConnections, Now: e.Now})
+	db, err := open(ctx, database.URL.Reveal(), store.Options{MaxConnections: database.MaxConnections, Now: e.Now, Queue: jobschema.River{}})
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}

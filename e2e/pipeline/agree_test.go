@@ -113,3 +113,39 @@ func (a auditor) agrees(t *testing.T, all []workbench.Judged, readable bool) {
 		}
 	}
 }
+
+// lists has the command print the releases of an image from their papers alone, and compares
+// sizes with what was released.
+func (s *suite) lists(t *testing.T, a auditor, image string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), a.program, "releases", image, "--key", a.key, "--db", a.database, "--format", "json")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("tallyman releases %s: %v\n%s", image, err, out)
+	}
+	var report struct {
+		Releases []struct {
+			Version, Digest, Signature string
+			Critical                   *int
+			BuildSeconds               *float64
+			Sizes                      map[string]int64
+		}
+	}
+	must(t, json.Unmarshal(out, &report))
+	if len(report.Releases) != 2 || report.Releases[0].Version != second || report.Releases[1].Version != first {
+		t.Fatalf("releases of %s: got %s, want %s and %s", image, out, second, first)
+	}
+	for _, r := range report.Releases {
+		released := s.released[r.Version][image].Image
+		sizes := make(map[string]int64)
+		for _, p := range released.Platforms {
+			sizes[p.String()] = p.CompressedSize
+		}
+		if diff := cmp.Diff(sizes, r.Sizes); diff != "" {
+			t.Errorf("sizes of %s %s (-released +told):\n%s", image, r.Version, diff)
+		}
+		if r.Digest != string(released.Digest) || r.Signature != string(release.StateVerified) || r.Critical == nil || *r.Critical != 0 || r.BuildSeconds == nil || *r.BuildSeconds <= 0 {
+			t.Errorf("%s %s: got %+v, want it verified, with no critical finding and a build that took a while", image, r.Version, r)
+		}
+	}
+}

@@ -56,6 +56,9 @@ func (s *suite) tallied(t *testing.T) {
 	s.figures["11"] = fmt.Sprintf("%d releases of %d to %d packages verified in %s", len(all), fewest(all), most(all), took)
 	command := s.newAuditor(t, filepath.Join(s.clone.Dir, "dist"), advisories)
 	command.agrees(t, all, true)
+	for _, image := range s.images() {
+		s.lists(t, command, image)
+	}
 	image := s.images()[0]
 	for _, h := range s.harms(image) {
 		harmed, restored := false, time.Duration(0)

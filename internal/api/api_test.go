@@ -156,7 +156,7 @@ func TestEveryReadAnswersAsItsGoldenFile(t *testing.T) {
 func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	var got bytes.Buffer
-	for _, header := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Link", "Vary"} {
+	for _, header := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Cross-Origin-Resource-Policy", "Link", "Vary"} {
 		if value := w.Header().Get(header); value != "" {
 			got.WriteString(header + ": " + value + "\n")
 		}

@@ -131,7 +131,7 @@ func pages() map[string]string {
 		"wave":             "/activity/waves/42",
 		"wave-evidence":    "/activity/waves/41",
 		"settings":         "/settings",
-		"reference":        "/api/docs",
+		"reference":        "/docs/api",
 	}
 }
 

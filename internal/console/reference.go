@@ -8,7 +8,7 @@ import (
 )
 
 // docsPath is where it says what the API can do.
-const docsPath = "/api/docs"
+const docsPath = "/docs/api"
 
 // docs is [docsPath], or "" where there is no API.
 func (c *Console) docs() string {

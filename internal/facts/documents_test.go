@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-io/tallyman/internal/facts"
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
@@ -52,11 +53,28 @@ func TestWhatOnlyPapersSayIsKeptAsJSON(t *testing.T) {
 	t.Parallel()
 	e := release.Examination{Digest: "index", Evidence: []release.Evidence{
 		{Kind: release.PaperProvenance, Subject: "index", Papers: []release.Paper{
-			{State: release.StateVerified, Signer: release.Signer{Key: "b"}}, {State: release.StateVerified, Signer: release.Signer{Key: "a"}},
-			{State: release.StateVerified, Signer: release.Signer{Key: "a"}}, {State: release.StateInvalid, Signer: release.Signer{Key: "forged"}},
+			{State: release.StateVerified, Signer: release.Signer{Key: "b"}},
+			{State: release.StateVerified, Signer: release.Signer{Key: "a"}},
+			{State: release.StateVerified, Signer: release.Signer{Key: "a"}},
+			{State: release.StateInvalid, Signer: release.Signer{Key: "forged"}},
 		}},
 	}}
 	if got, want := facts.OfPapers(e), `{"signers":{"provenance":{"keys":["a","b"]}},"rebuilders":2}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestRebuildersOfBeforeTheyWereCounted(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{
+		`{"signers":{"provenance":{"keys":["a"],"identities":["b"]}}}`:                2,
+		`{"signers":{"provenance":{"keys":["a"],"identities":["b"]}},"rebuilders":1}`: 1,
+		`{"signers":{"provenance":{"keys":["a"]}},"rebuilders":0}`:                    0,
+	} {
+		view := facts.View{Statements: facts.NewStatements(nil)}
+		got, err := view.Facts(&ledger.Case{Facts: text}, nil)
+		if err != nil || got.Rebuilders != want {
+			t.Errorf("%s: got %d, %v, want %d", text, got.Rebuilders, err, want)
+		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 type papers struct {
 	// Signers has who signed which kind, on any manifest of the image.
 	Signers map[release.PaperKind]signers `json:"signers"`
-	// Rebuilders counts those of [release.Rebuilders]. 0 in what was kept before it was
-	// counted here: it is counted with the next look, and until then nobody vouches.
-	Rebuilders int `json:"rebuilders"`
+	// Rebuilders counts those of [release.Rebuilders]. Nil in what was kept before it was
+	// counted here: until the next look it is whoever signed provenance, as it was then.
+	Rebuilders *int `json:"rebuilders"`
 }
 
 // signers are those of verified papers.
@@ -29,7 +29,8 @@ type signers struct {
 // OfPapers returns what only the papers of an examination say, as a JSON object for
 // [ledger.Examined] and [ledger.Case].
 func OfPapers(examination release.Examination) string {
-	facts := papers{Signers: map[release.PaperKind]signers{}, Rebuilders: len(examination.Rebuilders())}
+	rebuilders := len(examination.Rebuilders())
+	facts := papers{Signers: map[release.PaperKind]signers{}, Rebuilders: &rebuilders}
 	for _, e := range examination.Evidence {
 		of := facts.Signers[e.Kind]
 		for i := range e.Papers {
@@ -79,6 +80,9 @@ func paperFacts(c *ledger.Case) (policy.Facts, error) {
 	} {
 		e.Signers, e.Identities = said.Signers[kind].Keys, said.Signers[kind].Identities
 	}
-	f.Rebuilders = said.Rebuilders
+	f.Rebuilders = len(f.Provenance.Signers) + len(f.Provenance.Identities)
+	if said.Rebuilders != nil {
+		f.Rebuilders = *said.Rebuilders
+	}
 	return f, nil
 }

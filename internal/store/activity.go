@@ -121,6 +121,10 @@ const silentFor = 150 * time.Second
 func (s *Store) Queue(ctx context.Context) (account.Queue, error) {
 	var q account.Queue
 	err := s.view(ctx, func(tx *transaction) error {
+		exists, err := s.engine.tableExists(ctx, "river_job")
+		if err != nil || !exists {
+			return err // no worker has been there yet
+		}
 		type row struct {
 			state string
 			n     int
