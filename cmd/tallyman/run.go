@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
 	"github.com/tallyman-io/tallyman/internal/cosign"
+	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/pipeline"
 )
 
@@ -56,7 +57,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &config), errors.Is(err, cosign.ErrNoIdentity):
 		return exitConfig
-	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified):
+	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified),
+		errors.Is(err, dossier.ErrDamaged), errors.Is(err, dossier.ErrRefused):
 		return exitFail
 	default:
 		return exitUnknown
@@ -74,7 +76,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), diffCommand(), releasesCommand(), printSBOMCommand(),
-		gateCommand(), dbCommand(), releaseCommand())
+		gateCommand(), dbCommand(), dossierCommand(), releaseCommand())
 	return root
 }
 

@@ -102,7 +102,7 @@ func (f *verifyFlags) run(ctx context.Context, out io.Writer, args []string) (er
 	if by.judge != nil && !f.required {
 		required = nil
 	}
-	return decide(images, required)
+	return decideJudged(images, required)
 }
 
 // look looks at the targets, and has them judged where somebody does.
@@ -154,58 +154,89 @@ func (f *verifyFlags) check(args []string) ([]target, []release.PaperKind, error
 		}
 		targets = append(targets, t)
 	}
-	kinds := make([]release.PaperKind, 0, len(f.require))
-	for _, name := range f.require {
+	kinds, err := paperKinds(f.require)
+	return targets, kinds, err
+}
+
+// paperKinds reads --require.
+func paperKinds(names []string) ([]release.PaperKind, error) {
+	kinds := make([]release.PaperKind, 0, len(names))
+	for _, name := range names {
 		kind := release.PaperKind(name)
 		if name == "summary" {
 			kind = release.PaperSummary
 		}
 		if !slices.Contains(release.PaperKinds(), kind) {
-			return nil, nil, fmt.Errorf("--require: expected signature, sbom, provenance, vex or summary, found %q", name)
+			return nil, fmt.Errorf("--require: expected signature, sbom, provenance, vex or summary, found %q", name)
 		}
 		kinds = append(kinds, kind)
 	}
-	return targets, kinds, nil
+	return kinds, nil
 }
 
-// decide makes the exit code's error of what was found. What does not hold weighs
-// more than what could not be told.
-func decide(images []audit.Image, required []release.PaperKind) error {
-	var failed, undecided []string
+// decide makes the exit code's error of papers.
+func decide(examinations []release.Examination, required []release.PaperKind) error {
+	var f found
+	for _, e := range examinations {
+		f.papers(e, required)
+	}
+	return f.err()
+}
+
+// decideJudged makes the exit code's error of papers, and of what a policy says of them.
+func decideJudged(images []audit.Image, required []release.PaperKind) error {
+	var f found
 	for i := range images {
-		e := &images[i].Examination
-		at := e.Repository + "@" + e.Digest.Short()
-		for _, kind := range required {
-			switch state, reason := e.State(kind); state {
-			case release.StateVerified:
-			case release.StateUnknown:
-				undecided = append(undecided, fmt.Sprintf("%s: %s: %s", at, kind, reason))
-			default:
-				failed = append(failed, fmt.Sprintf("%s: %s is %s: %s", at, kind, state, reason))
-			}
-		}
-		for _, piece := range e.Evidence {
-			if piece.Disputed() && !slices.Contains(required, piece.Kind) {
-				failed = append(failed, fmt.Sprintf("%s: %s of %s is invalid: %s", at, piece.Kind, piece.On, piece.Reason))
-			}
-		}
-		if j := images[i].Judgement; j != nil {
-			for _, r := range j.Verdict.Reasons {
-				switch r.Result {
-				case release.ResultPass:
-				case release.ResultFail:
-					failed = append(failed, fmt.Sprintf("%s: %s: %s", at, r.Rule, r.Message))
-				default:
-					undecided = append(undecided, fmt.Sprintf("%s: %s: %s", at, r.Rule, r.Message))
-				}
-			}
+		f.papers(images[i].Examination, required)
+		f.judgement(images[i].Examination, images[i].Judgement)
+	}
+	return f.err()
+}
+
+// found is what speaks against an image, a sentence each.
+type found struct{ failed, undecided []string }
+
+func (f *found) papers(e release.Examination, required []release.PaperKind) {
+	at := e.Repository + "@" + e.Digest.Short()
+	for _, kind := range required {
+		switch state, reason := e.State(kind); state {
+		case release.StateVerified:
+		case release.StateUnknown:
+			f.undecided = append(f.undecided, fmt.Sprintf("%s: %s: %s", at, kind, reason))
+		default:
+			f.failed = append(f.failed, fmt.Sprintf("%s: %s is %s: %s", at, kind, state, reason))
 		}
 	}
+	for _, piece := range e.Evidence {
+		if piece.Disputed() && !slices.Contains(required, piece.Kind) {
+			f.failed = append(f.failed, fmt.Sprintf("%s: %s of %s is invalid: %s", at, piece.Kind, piece.On, piece.Reason))
+		}
+	}
+}
+
+func (f *found) judgement(e release.Examination, j *audit.Judgement) {
+	if j == nil {
+		return
+	}
+	for _, r := range j.Verdict.Reasons {
+		said := fmt.Sprintf("%s@%s: %s: %s", e.Repository, e.Digest.Short(), r.Rule, r.Message)
+		switch r.Result {
+		case release.ResultPass:
+		case release.ResultFail:
+			f.failed = append(f.failed, said)
+		default:
+			f.undecided = append(f.undecided, said)
+		}
+	}
+}
+
+// err is what weighs most: what does not hold weighs more than what could not be told.
+func (f *found) err() error {
 	switch {
-	case len(failed) > 0:
-		return fmt.Errorf("%w: %s", errNotVerified, strings.Join(append(failed, undecided...), "; "))
-	case len(undecided) > 0:
-		return fmt.Errorf("%w: %s", errUndecided, strings.Join(undecided, "; "))
+	case len(f.failed) > 0:
+		return fmt.Errorf("%w: %s", errNotVerified, strings.Join(append(f.failed, f.undecided...), "; "))
+	case len(f.undecided) > 0:
+		return fmt.Errorf("%w: %s", errUndecided, strings.Join(f.undecided, "; "))
 	default:
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api"
+	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/console"
@@ -76,6 +77,26 @@ func (b *building) ask(ctx context.Context, r account.Request) error {
 	return b.store.Ask(ctx, r)
 }
 
+// audited is the store as the API has it: what somebody asks for, or hands in, is written
+// down first, as it is for the console.
+type audited struct {
+	*reading
+
+	b *building
+}
+
+// Ask is [building.ask].
+func (a audited) Ask(ctx context.Context, r account.Request) error { return a.b.ask(ctx, r) }
+
+// HandIn keeps an SBOM, once it is written down who hands it in.
+func (a audited) HandIn(ctx context.Context, u account.Upload) error {
+	subject := u.Repository + "@" + string(u.Digest)
+	if err := a.b.guard.Audit(ctx, a.b.guard.Entry(ctx, grant.ActionUpload, subject, fmt.Sprintf("about %s, %d bytes", u.Subject, len(u.Content)))); err != nil {
+		return err
+	}
+	return a.reading.HandIn(ctx, u)
+}
+
 func (b *building) close(ctx context.Context) error {
 	return errors.Join(b.guard.Close(ctx), b.store.Close())
 }
@@ -87,12 +108,13 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	b := &building{store: db, mux: http.NewServeMux()}
-	b.api, err = api.New(api.Config{Store: db, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
+	shared := newReading(db, e.Now)
+	b.api, err = api.New(api.Config{Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	reference := b.api.Reference()
-	b.pages, err = console.New(console.Config{Store: db, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference})
+	b.pages, err = console.New(console.Config{Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
 	}
@@ -103,7 +125,7 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	if err := b.guard.Install(b.mux, append(b.pages.Routes(), b.api.Routes()...)...); err != nil {
 		return nil, errors.Join(err, b.close(ctx))
 	}
-	// What is under /api/ and no route is a problem, not a page; that it is none is no secret.
-	b.mux.Handle("/api/", b.api.Missing())
+	// What is under it and no route is a problem, not a page; that it is none is no secret.
+	b.mux.Handle(wire.Base+"/", b.api.Missing())
 	return b, nil
 }

@@ -46,7 +46,7 @@ func serve(t testing.TB, store api.Store) *server {
 	for _, r := range a.Routes() {
 		mux.Handle(r.Method+" "+r.Pattern, r.Handler)
 	}
-	mux.Handle("/api/", a.Missing())
+	mux.Handle(base+"/", a.Missing())
 	s := &server{api: a, log: new(bytes.Buffer)}
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "req-1")

@@ -169,7 +169,7 @@ func (c *Console) activity(ctx context.Context, _ *http.Request, p *page) (templ
 		return nil, err
 	}
 	p.Title, p.Section = "Activity", "/activity"
-	v := &activityView{Queue: newQueue(now.queue), Jobs: newJobs(now.progress, p.at), Pager: pagerOf(p.q, waves, "event")}
+	v := &activityView{Queue: newQueue(now.queue), Jobs: newJobs(now.progress, p.at), Pager: pagerOf(p.q, len(waves.Items), waves.Next, waves.Total, "event")}
 	for i := range waves.Items {
 		v.Waves = append(v.Waves, newWave(&waves.Items[i], p))
 	}

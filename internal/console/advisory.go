@@ -104,7 +104,7 @@ func (c *Console) advisories(ctx context.Context, _ *http.Request, p *page) (tem
 		return nil, fmt.Errorf("read advisories: %w", err)
 	}
 	p.Title, p.Section = "Advisories", "/advisories"
-	v := &advisoriesView{Feeds: newFeeds(data, p), Found: found, Pager: pagerOf(p.q, list, "advisory"), Filtered: query.Ecosystem+query.Severity != ""}
+	v := &advisoriesView{Feeds: newFeeds(data, p), Found: found, Pager: pagerOf(p.q, len(list.Items), list.Next, list.Total, "advisory"), Filtered: query.Ecosystem+query.Severity != ""}
 	for i := range list.Items {
 		v.List = append(v.List, newAdvisoryLine(&list.Items[i], p))
 	}
@@ -172,7 +172,7 @@ func (c *Console) advisory(ctx context.Context, r *http.Request, p *page) (templ
 	}
 	p.Title, p.Section = found.ID, "/advisories"
 	v := newAdvisoryView(&found, p)
-	v.Hits, v.Pager = newHits(hits.Items, p), pagerOf(p.q, hits, "release")
+	v.Hits, v.Pager = newHits(hits.Items, p), pagerOf(p.q, len(hits.Items), hits.Next, hits.Total, "release")
 	return advisoryContent(p, v), nil
 }
 

@@ -1,9 +1,6 @@
 package console
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/a-h/templ"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -77,10 +74,9 @@ func buildValue(s *account.Standing) chart.Value {
 	return chart.Unknown(buildTime(s.Build).Why)
 }
 
-// fixes are the repairs of critical vulnerabilities, the open ones first and of these the
-// longest.
+// fixes are the repairs of critical vulnerabilities, the open ones first.
 func fixes(repairs []account.Repair, p *page) []chart.Fix {
-	var all []chart.Fix
+	var open, fixed []chart.Fix
 	for _, r := range repairs {
 		f := chart.Fix{Advisory: r.ID, Open: r.FixedAt.IsZero(), Took: chart.Unknown("nobody says since when it was known")}
 		switch {
@@ -90,19 +86,13 @@ func fixes(repairs []account.Repair, p *page) []chart.Fix {
 		default:
 			f.Took = chart.Known(max(0, r.FixedAt.Sub(r.KnownAt)))
 		}
-		all = append(all, f)
+		if f.Open {
+			open = append(open, f)
+		} else {
+			fixed = append(fixed, f)
+		}
 	}
-	slices.SortStableFunc(all, func(a, b chart.Fix) int {
-		return cmp.Compare(b2i(b.Open), b2i(a.Open))
-	})
-	return all
-}
-
-func b2i(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
+	return append(open, fixed...)
 }
 
 // overTime shows the findings of a release from its release until now, nil where there

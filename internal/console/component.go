@@ -95,7 +95,7 @@ func (c *Console) componentPage(ctx context.Context, p *page, repository string)
 func newComponentView(c *account.Component, asked account.ReleaseQuery, list account.List[account.Standing], repairs []account.Repair, p *page) *componentView {
 	v := &componentView{
 		Repository: c.Repository, Look: newLook(c, p), Watched: c.Watched, Releases: releases(c),
-		Pager: pagerOf(p.q, list, "release"), Result: string(asked.Result),
+		Pager: pagerOf(p.q, len(list.Items), list.Next, list.Total, "release"), Result: string(asked.Result),
 		Results: options(string(asked.Result), "", "any", "pass", "Pass", "fail", "Fail", "unknown", "Unknown"),
 	}
 	v.Within, v.Name = cutRepository(c.Repository)
@@ -147,9 +147,11 @@ func newRepair(repository string, r account.Repair, p *page) repair {
 		v.Took = unknownFigure("nobody says since when it was known")
 	case v.openSince:
 		v.Took = figure{Text: age(p.at.Sub(r.KnownAt)), Class: "bad"}
-	default:
+	case !r.FixedAt.After(r.KnownAt):
 		// A fix may be released before the advisory is published.
-		v.Took = figure{Text: age(max(0, r.FixedAt.Sub(r.KnownAt)))}
+		v.Took = figure{Text: "fixed when it became known"}
+	default:
+		v.Took = figure{Text: age(r.FixedAt.Sub(r.KnownAt))}
 	}
 	return v
 }

@@ -260,8 +260,8 @@ func TestAssetsAreKeptForEverUnderTheirHash(t *testing.T) {
 	for _, script := range doc.all("script") {
 		addresses[attr(script, "src")] = "script"
 	}
-	if len(addresses) != 4 {
-		t.Errorf("got assets %v, want two style sheets, an icon and a script", addresses)
+	if len(addresses) != 5 {
+		t.Errorf("got assets %v, want three style sheets, an icon and a script", addresses)
 	}
 	for address, kind := range addresses {
 		w := get(t, h, address)

@@ -223,9 +223,6 @@ func newEvidenceChange(e account.EvidenceChange, r *account.Release, p *page) ev
 		At: optional(e.At, p.at), Kind: kindName(e.Kind), On: short(string(e.Subject)),
 		Before: evidenceState(e.Before), After: evidenceState(e.After), Reason: e.Reason,
 	}
-	if e.Before == "" {
-		v.Before = state{Class: "unknown", Word: "Not looked at"}
-	}
 	if e.Subject == r.Image.Digest {
 		v.On = "index"
 	}

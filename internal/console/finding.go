@@ -146,7 +146,7 @@ func (c *Console) findingsPage(ctx context.Context, p *page, t target) (templ.Co
 	if err != nil {
 		return nil, err
 	}
-	v.Pager = pagerOf(p.q, list, "finding")
+	v.Pager = pagerOf(p.q, len(list.Items), list.Next, list.Total, "finding")
 	order := query.Sort
 	if order == "" {
 		order = "severity"

@@ -92,7 +92,7 @@ func (c *Console) packagesPage(ctx context.Context, p *page, t target) (templ.Co
 	if err != nil {
 		return nil, err
 	}
-	v.Pager = pagerOf(p.q, list, "package")
+	v.Pager = pagerOf(p.q, len(list.Items), list.Next, list.Total, "package")
 	order := query.Sort
 	if order == "" {
 		order = "name"

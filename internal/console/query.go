@@ -134,21 +134,20 @@ type pager struct {
 	Says string
 }
 
-// pagerOf returns the pager of a list of what unit names one of.
-func pagerOf[T any](q query, list account.List[T], unit string) pager {
+// pagerOf returns the pager of a part of a list of what unit names one of.
+func pagerOf(q query, shown int, next string, total int, unit string) pager {
 	p := pager{}
 	if q.values.Get("after") != "" {
 		p.First = q.with("after", "")
 	}
-	if list.Next != "" {
-		p.Next = q.with("after", list.Next)
+	if next != "" {
+		p.Next = q.with("after", next)
 	}
-	shown := len(list.Items)
 	switch {
-	case list.Total >= 0 && shown == list.Total:
+	case total >= 0 && shown == total:
 		p.Says = plural(shown, unit)
-	case list.Total >= 0:
-		p.Says = grouped(int64(shown)) + " of " + plural(list.Total, unit)
+	case total >= 0:
+		p.Says = grouped(int64(shown)) + " of " + plural(total, unit)
 	case p.First == "" && p.Next == "":
 		p.Says = plural(shown, unit)
 	default:

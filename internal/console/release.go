@@ -150,9 +150,9 @@ func (c *Console) releasePage(ctx context.Context, p *page, t target) (templ.Com
 	}
 	v := newReleaseView(&found, p)
 	v.Findings.fill(findings.Items, p.at)
-	v.FoundSays = pagerOf(p.q, findings, "finding").Says
+	v.FoundSays = pagerOf(p.q, len(findings.Items), findings.Next, findings.Total, "finding").Says
 	v.Packages.fill(packages.Items)
-	v.PackSays = pagerOf(p.q, packages, "package").Says
+	v.PackSays = pagerOf(p.q, len(packages.Items), packages.Next, packages.Total, "package").Says
 	v.PreviousURL = previousURL(&found.Standing, component.Trend)
 	if v.Asked = p.q.values.Get("asked") != ""; v.Asked {
 		progress, err := s.Progress(ctx)
@@ -193,6 +193,9 @@ func newReleaseView(r *account.Release, p *page) *releaseView {
 	v.Reproduce = reproduceSnippets(r)
 	v.History = newHistory(r, p)
 	for _, e := range r.Changes {
+		if e.Before == "" {
+			continue // the first look changed nothing
+		}
 		v.Changes = append(v.Changes, newEvidenceChange(e, r, p))
 	}
 	v.Over = overTime(r, p)

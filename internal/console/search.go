@@ -52,7 +52,7 @@ func (c *Console) search(ctx context.Context, _ *http.Request, p *page) (templ.C
 	}
 	v.Kind, v.Unknown, v.MoreURL = searchKind(found.Kind), found.Unknown, searchURL(v.Term)
 	v.Hits = newHits(found.Items, p)
-	v.Pager = pagerOf(p.q, found.List, "release")
+	v.Pager = pagerOf(p.q, len(found.Items), found.Next, found.Total, "release")
 	if found.Advisory != nil {
 		line := newAdvisoryLine(found.Advisory, p)
 		v.Advisory = &line

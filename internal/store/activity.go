@@ -51,7 +51,7 @@ func (s *Store) Activity(ctx context.Context, p account.Page) (account.List[acco
 }
 
 // waveItems is how many of each kind are told of a wave: the worst.
-const waveItems = 50
+const waveItems = 20
 
 // WaveDetail returns a wave with what it did, the worst of each kind where there are
 // many, or [account.ErrNotFound].

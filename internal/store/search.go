@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// fewShippers is how many documents list a package that is looked for from the
-	// package on. Of one that more list, the newest images are looked through instead,
-	// and the first of them have it.
-	fewShippers = 50_000
+	// oftenShare is the share of all documents, as one in so many, that makes a package one
+	// that is shipped often: the newest images are looked through then, and the first of
+	// them have it. Others are looked for from the package on.
+	oftenShare = 4
 	// someMatches bounds what a hit names.
 	someMatches = 5
 	// somePackages bounds the packages whose name only begins with the term.
@@ -359,8 +359,7 @@ func shippers(ctx context.Context, tx *transaction, packages []int64, after stri
 	} else if len(at) > 0 {
 		before = at[0]
 	}
-	n, _, err := scanOne[int](ctx, tx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN %s LIMIT %d) AS s`,
-		list(len(packages), 0), fewShippers), anys(packages)...)
+	often, err := shippedOften(ctx, tx, packages)
 	if err != nil {
 		return nil, fmt.Errorf("count who ships the packages: %w", err)
 	}
@@ -371,7 +370,7 @@ func shippers(ctx context.Context, tx *transaction, packages []int64, after stri
 			WHERE d.document_id = dp.document_id AND dp.package_id IN ` + list(len(packages), 0) + `) AS s
 		WHERE s.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY 1 DESC LIMIT ` + decimal(int64(limit))
 	args := append(anys(packages), before)
-	if n >= fewShippers {
+	if often {
 		query = `SELECT e.id FROM examination e WHERE EXISTS (SELECT 1 FROM image_document d
 			JOIN document_package dp ON dp.document_id = d.document_id WHERE d.examination_id = e.id AND dp.package_id IN ` + list(len(packages), 0) + `)
 			AND e.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY e.id DESC LIMIT ` + decimal(int64(limit))
@@ -384,6 +383,18 @@ func shippers(ctx context.Context, tx *transaction, packages []int64, after stri
 		return nil, fmt.Errorf("find who ships the packages: %w", err)
 	}
 	return images, nil
+}
+
+// shippedOften reports whether many of the documents list one of the packages.
+func shippedOften(ctx context.Context, tx *transaction, packages []int64) (bool, error) {
+	documents, _, err := scanOne[int64](ctx, tx, `SELECT coalesce(max(id), 0) FROM document`)
+	if err != nil {
+		return false, err
+	}
+	enough := documents/oftenShare + 1
+	n, _, err := scanOne[int64](ctx, tx, `SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN `+
+		list(len(packages), 0)+` LIMIT `+decimal(enough)+`) AS s`, anys(packages)...)
+	return n >= enough, err
 }
 
 // shippedBy tells which of the packages each image ships.
