@@ -21,7 +21,7 @@ tools: ## Build the pinned release tools into .tools/bin (about 5 minutes once; 
 
 .PHONY: hooks
 hooks: ## Build what .goreleaser.yaml calls: its tools and the tallyman command
-	@build/tools.sh goreleaser cosign syft buildx
+	@build/tools.sh goreleaser cosign syft buildx govulncheck
 	@go build -trimpath -buildvcs=false -o $(BIN)/tallyman ./cmd/tallyman
 
 .PHONY: build
@@ -87,6 +87,19 @@ release: hooks ## Release the tag that is checked out (docs/release.md tells wha
 verify-release: hooks ## Verify a published release from outside: make verify-release TAG=v1.2.3 TALLYMAN_REGISTRY=…
 	@test -n "$$TAG" || { echo "verify-release: set TAG, as in TAG=v1.2.3" >&2; exit 2; }
 	@for i in web worker; do $(BIN)/tallyman release verify "$${TALLYMAN_REGISTRY:-ghcr.io/tallyman-io/tallyman}/$$i:$$TAG" || exit; done
+
+# The ecosystems of what the images have: Go modules, and the base image's Debian packages.
+ECOSYSTEMS ?= Go,Debian
+
+.PHONY: advisories
+advisories: ## Fetch the advisories that the gate and rescan count with (TALLYMAN_DB, or the user's cache); needs the network
+	@go build -trimpath -buildvcs=false -o $(BIN)/tallyman ./cmd/tallyman
+	@$(BIN)/tallyman db update --ecosystem $(ECOSYSTEMS)
+
+.PHONY: rescan
+rescan: ## Judge the last releases again with the advisories of now, from their papers alone (build/rescan.sh tells what to set)
+	@go build -trimpath -buildvcs=false -o $(BIN)/tallyman ./cmd/tallyman
+	@TALLYMAN=$(BIN)/tallyman build/rescan.sh
 
 .PHONY: demo
 demo: tools ## Release two versions into a registry on loopback, start worker and web, show both

@@ -27,7 +27,7 @@ govulncheck   tools/lint        golang.org/x/vuln/cmd/govulncheck
 templ         tools/templ       github.com/a-h/templ/cmd/templ
 osv-scanner   tools/lint        github.com/google/osv-scanner/v2/cmd/osv-scanner
 '
-release='goreleaser cosign syft buildx buildkitd buildctl runc crane'
+release='goreleaser cosign syft govulncheck buildx buildkitd buildctl runc crane'
 
 [ $# -gt 0 ] || set -- $release
 total=$#

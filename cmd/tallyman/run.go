@@ -76,7 +76,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), diffCommand(), releasesCommand(), printSBOMCommand(),
-		dbCommand(), dossierCommand(), releaseCommand())
+		gateCommand(), dbCommand(), dossierCommand(), releaseCommand())
 	return root
 }
 
@@ -111,6 +111,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
 			return usageError{fmt.Errorf("expected %d arguments %s, found %d", n, what, len(args))}
+		}
+		return nil
+	}
+}
+
+// atMostOne allows one argument, and says what it is.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usageError{fmt.Errorf("expected at most one %s, found %d", what, len(args))}
 		}
 		return nil
 	}

@@ -30,6 +30,8 @@ const (
 	// withDocker is the bench that has a Docker daemon; the others have none of
 	// their own.
 	withDocker = "docker"
+	// databaseVariable names the advisory database of the gate.
+	databaseVariable = "TALLYMAN_DB"
 	// planted is a secret of the release's environment. It must be in nothing
 	// that is published.
 	planted = "planted-0b7e5c1f9a-secret"
@@ -59,6 +61,7 @@ func TestAcceptance(t *testing.T) {
 		{"1 tag gives both images, both platforms, the expected tags, on one digest; sha-<commit> alone before promotion", s.tagToImages},
 		{"2 papers verify for index and platforms; not with another key, nor with one byte changed", s.papersVerify},
 		{"11 worker tallies both versions of both images; harm to papers and registry changes the verdict, and back; tallyman verify agrees", s.tallied},
+		{"12 the gate stops a known critical before anything is published, an expired waiver, missing and old advisories; passes with a waiver", s.gated},
 		{"3a another clone, time, umask, TZ, LANG, user and BuildKit store: same digests, archives, checksums, SBOMs", s.anotherClone},
 		{"3b from source in the Dockerfile: same binary, same digest", s.fromSource},
 		{"3c snapshot with a Docker daemon: same digest; each platform is loaded and runs", s.withDaemon},
@@ -116,6 +119,10 @@ func newSuite(t *testing.T) *suite {
 	// The environment of a release has secrets in it; these are looked for later.
 	s.bench.Setenv("REGISTRY_PASSWORD", planted)
 	s.bench.Setenv("GITHUB_APP_PRIVATE_KEY", planted)
+	// The gate counts with all of the small set.
+	database, err := s.bench.AdvisoryDatabase(ctx, repository, time.Time{}, time.Now())
+	must(t, err)
+	s.bench.Setenv(databaseVariable, database)
 	s.clone, err = s.bench.Clone(ctx, "clone")
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(s.clone.Dir, ".env"), []byte("SECRET="+planted+"\n"), 0o600))

@@ -19,7 +19,7 @@ import (
 )
 
 // predicateTypes are what an auditor passes to `cosign verify-attestation --type`.
-var predicateTypes = []string{"spdx", "cyclonedx", "slsaprovenance1"}
+var predicateTypes = []string{"spdx", "cyclonedx", "slsaprovenance1", "https://slsa.dev/verification_summary/v1"}
 
 func (s *suite) papersVerify(t *testing.T) {
 	checks := 0

@@ -79,7 +79,7 @@ func (b *Bench) lendTools(c *Clone) error {
 		if err := os.MkdirAll(filepath.Join(c.Dir, ".tools", kind), 0o755); err != nil {
 			return err
 		}
-		for _, name := range []string{"goreleaser", "cosign", "syft", "buildx", "buildkitd", "buildctl", "runc", "crane"} {
+		for _, name := range []string{"goreleaser", "cosign", "syft", "govulncheck", "buildx", "buildkitd", "buildctl", "runc", "crane"} {
 			if err := os.Symlink(filepath.Join(b.repository, ".tools", kind, name), filepath.Join(c.Dir, ".tools", kind, name)); err != nil {
 				return fmt.Errorf("lend %s: %w", name, err)
 			}

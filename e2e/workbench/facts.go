@@ -3,6 +3,7 @@ package workbench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/cosign"
 	"github.com/tallyman-io/tallyman/internal/provenance"
+	"github.com/tallyman-io/tallyman/internal/receipt"
 	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
@@ -24,6 +26,9 @@ type Facts struct {
 	Papers   int      // signatures and attestations that verified
 	Packages int      // in the SPDX document of the first platform
 	Build    time.Duration
+	// Critical and Raw are the critical findings that the gate counted, after and before
+	// VEX.
+	Critical, Raw int
 }
 
 // Inspect verifies every paper of repository:tag and reads what they say.
@@ -47,7 +52,7 @@ func (b *Bench) Inspect(ctx context.Context, publicKey, repository, tag string) 
 			return Facts{}, err
 		}
 		facts.Papers++
-		for _, kind := range []string{cosign.SPDX, cosign.CycloneDX, cosign.Provenance} {
+		for _, kind := range []string{cosign.SPDX, cosign.CycloneDX, cosign.Provenance, cosign.Summary} {
 			predicates, err := verifier.Attestations(ctx, ref, kind)
 			if err != nil {
 				return Facts{}, err
@@ -77,6 +82,15 @@ func (f *Facts) read(kind string, predicate json.RawMessage) error {
 			return err
 		}
 		f.Build = p.RunDetails.Metadata.FinishedOn.Sub(p.RunDetails.Metadata.StartedOn)
+	case cosign.Summary:
+		r, err := receipt.Read(predicate)
+		if err != nil {
+			return err
+		}
+		if r.Counts == nil || r.Raw == nil {
+			return errors.New("the gate receipt has no counts")
+		}
+		f.Critical, f.Raw = r.Counts.Critical, r.Raw.Critical
 	}
 	return nil
 }
@@ -115,7 +129,7 @@ func tagsOf(ctx context.Context, client *registry.Publisher, img release.Image) 
 func WriteTable(w io.Writer, all []Facts) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(cells ...string) { fmt.Fprintln(table, strings.Join(cells, "\t")) } //nolint:errcheck // Flush tells
-	row("IMAGE", "DIGEST", "TAGS", "PAPERS VERIFIED", "PACKAGES", "SIZE", "BUILD")
+	row("IMAGE", "DIGEST", "TAGS", "PAPERS VERIFIED", "CRITICAL AT THE GATE", "PACKAGES", "SIZE", "BUILD")
 	for _, f := range all {
 		var sizes []string
 		for _, platform := range f.Image.Platforms {
@@ -123,7 +137,7 @@ func WriteTable(w io.Writer, all []Facts) error {
 		}
 		tags := slices.DeleteFunc(slices.Clone(f.Tags), func(t string) bool { return release.KindOfTag(t) == release.TagCommit })
 		row(f.Image.Repository[strings.IndexByte(f.Image.Repository, '/')+1:], f.Image.Digest.Short(), strings.Join(tags, " "),
-			fmt.Sprint(f.Papers), fmt.Sprint(f.Packages), strings.Join(sizes, ", "), f.Build.Round(100*time.Millisecond).String())
+			fmt.Sprint(f.Papers), fmt.Sprintf("%d (before VEX %d)", f.Critical, f.Raw), fmt.Sprint(f.Packages), strings.Join(sizes, ", "), f.Build.Round(100*time.Millisecond).String())
 	}
 	return table.Flush()
 }

@@ -26,6 +26,9 @@ const (
 	SPDX       = "spdxjson"
 	CycloneDX  = "cyclonedx"
 	Provenance = "slsaprovenance1"
+	VEX        = "openvex"
+	// Summary has no short name.
+	Summary = "https://slsa.dev/verification_summary/v1"
 )
 
 // Identity says whose signature counts, and how one is made.
@@ -175,6 +178,16 @@ func (c *Client) SignBlob(ctx context.Context, file, bundle string) error {
 	args := append([]string{"sign-blob", "--bundle", bundle}, c.signFlags()...)
 	if _, err := c.retry(ctx, append(args, file)...); err != nil {
 		return fmt.Errorf("sign %s: %w", file, err)
+	}
+	return nil
+}
+
+// VerifyBlob checks that the Sigstore bundle has a signature of the identity over the
+// file.
+func (c *Client) VerifyBlob(ctx context.Context, file, bundle string) error {
+	args := append([]string{"verify-blob", "--bundle", bundle}, c.VerifyFlags()...)
+	if _, err := c.retry(ctx, append(args, file)...); err != nil {
+		return fmt.Errorf("verify %s: %w", file, err)
 	}
 	return nil
 }

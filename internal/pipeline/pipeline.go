@@ -3,6 +3,7 @@
 //
 //	Check     before anything is built: may this version be released from here?
 //	Rehearse  the images are built and not published; their SBOMs are made
+//	          (`tallyman gate` then decides on them, and leaves its receipts in rehearsal/gate)
 //	Clock     notes when an image's publishing build starts
 //	Seal      the pushed digest must be the rehearsed one; signature and attestations go on
 //	Promote   verify as an outsider would, then point the version tags at the digest
@@ -58,7 +59,7 @@ type Pipeline struct {
 
 // rehearsal is the folder that the steps of one release hand things on in:
 // layout/ (OCI image layout of the rehearsed images), digests.txt, sbom/,
-// clock/, cosign.pub.
+// gate/ (what `tallyman gate` wrote), clock/, cosign.pub.
 func (p *Pipeline) rehearsal(elem ...string) string {
 	return filepath.Join(append([]string{p.Root, "rehearsal"}, elem...)...)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/cosign"
 	"github.com/tallyman-io/tallyman/internal/provenance"
+	"github.com/tallyman-io/tallyman/internal/receipt"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
@@ -47,7 +48,8 @@ type Sealed struct {
 // Seal puts the papers on a pushed image: a signature on the index and on each
 // platform manifest; on each platform its SPDX and CycloneDX SBOM, and on the
 // index those of every platform, so that an auditor who has only the tag finds
-// them; SLSA provenance on all of them.
+// them; SLSA provenance and the gate's receipt on all of them, and what the gate believed
+// of VEX.
 func (p *Pipeline) Seal(ctx context.Context, s Sealed) error {
 	finished := p.Now()
 	tag, err := versionTag(s.Version)
@@ -60,6 +62,9 @@ func (p *Pipeline) Seal(ctx context.Context, s Sealed) error {
 	pushed, err := p.Registry.Describe(ctx, s.Image.Repository, string(s.Image.Digest))
 	if err != nil {
 		return fmt.Errorf("seal %s: %w", s.Image.At(s.Image.Digest), err)
+	}
+	if err := p.checkGate(s.Image); err != nil {
+		return err
 	}
 	predicate, err := p.provenance(ctx, s, tag, pushed, finished)
 	if err != nil {
@@ -101,6 +106,7 @@ func (p *Pipeline) papers(img Image, pushed release.Image, predicate provenance.
 		return nil, err
 	}
 	papers := []paper{{pushed.Digest, cosign.Provenance, file}}
+	papers = append(papers, p.gatePapers(pushed)...)
 	for _, platform := range pushed.Platforms {
 		spdx, cyclonedx := p.sbomFiles(platform.Digest)
 		for _, subject := range []release.Digest{platform.Digest, pushed.Digest} {
@@ -211,8 +217,13 @@ func (p *Pipeline) attested(ctx context.Context, client *cosign.Client, img Imag
 }
 
 // samePredicate compares documents by value; of provenance, the build and not
-// when it ran.
+// when it ran, and of a receipt, the decision and not when it was made.
 func samePredicate(kind string, ours, theirs []byte) (bool, error) {
+	if kind == cosign.Summary {
+		a, errA := receipt.Read(ours)
+		b, errB := receipt.Read(theirs)
+		return errA == nil && errB == nil && a.SameDecision(b), errA // somebody else's form is another paper
+	}
 	if kind == cosign.Provenance {
 		var a, b provenance.Predicate
 		if err := errors.Join(json.Unmarshal(ours, &a), json.Unmarshal(theirs, &b)); err != nil {

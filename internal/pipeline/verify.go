@@ -12,11 +12,12 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/cosign"
 	"github.com/tallyman-io/tallyman/internal/provenance"
+	"github.com/tallyman-io/tallyman/internal/receipt"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 // paperKinds are the attestations that every digest of a release carries.
-var paperKinds = []string{cosign.SPDX, cosign.CycloneDX, cosign.Provenance} //nolint:gochecknoglobals // a constant list
+var paperKinds = []string{cosign.SPDX, cosign.CycloneDX, cosign.Provenance, cosign.Summary} //nolint:gochecknoglobals // a constant list
 
 // Checked is one paper of one digest, and what verifying it gave.
 type Checked struct {
@@ -72,7 +73,7 @@ func (p *Pipeline) verifyPapers(ctx context.Context, client *cosign.Client, img 
 	group.SetLimit(4)
 	for i := range checks {
 		group.Go(func() error {
-			checks[i].Found, checks[i].Err = checkPaper(ctx, client, img.At(checks[i].Subject), checks[i].Paper, published.Revision)
+			checks[i].Found, checks[i].Err = checkPaper(ctx, client, img.At(checks[i].Subject), checks[i].Paper, published)
 			return nil
 		})
 	}
@@ -86,7 +87,7 @@ func (p *Pipeline) verifyPapers(ctx context.Context, client *cosign.Client, img 
 	return checks, errors.Join(failed...)
 }
 
-func checkPaper(ctx context.Context, client *cosign.Client, ref, kind, commit string) (int, error) {
+func checkPaper(ctx context.Context, client *cosign.Client, ref, kind string, published release.Image) (int, error) {
 	if kind == "signature" {
 		return 1, client.Verify(ctx, ref)
 	}
@@ -97,10 +98,20 @@ func checkPaper(ctx context.Context, client *cosign.Client, ref, kind, commit st
 	if len(predicates) == 0 {
 		return 0, fmt.Errorf("verify %s attestation of %s: none", kind, ref)
 	}
+	commit := published.Revision
 	if kind == cosign.Provenance && !slices.ContainsFunc(predicates, func(raw json.RawMessage) bool { return namesCommit(raw, commit) }) {
 		return 0, fmt.Errorf("verify %s: no provenance names the commit that the image names, %s", ref, or(commit, "none"))
 	}
+	if kind == cosign.Summary && !slices.ContainsFunc(predicates, func(raw json.RawMessage) bool { return letsOut(raw, published.Digest) }) {
+		return 0, fmt.Errorf("verify %s: no verification summary says that %s passed", ref, published.Digest)
+	}
 	return len(predicates), nil
+}
+
+// letsOut reports whether a gate receipt says that the image passed.
+func letsOut(raw json.RawMessage, image release.Digest) bool {
+	r, err := receipt.Read(raw)
+	return err == nil && r.Result == receipt.Passed && r.Of(string(image))
 }
 
 func namesCommit(raw json.RawMessage, commit string) bool {

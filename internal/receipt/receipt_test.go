@@ -42,6 +42,34 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestOf(t *testing.T) {
+	t.Parallel()
+	const digest, other = "sha256:1111111111111111111111111111111111111111111111111111111111111111", "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+	for name, c := range map[string]struct {
+		uri  string
+		want bool
+	}{
+		"as it is written":        {receipt.ResourceURI("localhost:5000/o/r/Web", digest, "v1.0.0"), true},
+		"without a tag":           {receipt.ResourceURI("web", digest, ""), true},
+		"not encoded":             {"pkg:oci/web@" + digest, true},
+		"a reference":             {"ghcr.io/o/r/web@" + digest, true},
+		"another digest":          {receipt.ResourceURI("ghcr.io/o/r/web", other, "v1.0.0"), false},
+		"the digest in its place": {receipt.ResourceURI("ghcr.io/o/r/web", other, digest), false},
+		"no digest":               {"ghcr.io/o/r/web:v1", false},
+		"nothing":                 {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := (receipt.Receipt{ResourceURI: c.uri}).Of(digest); got != c.want {
+				t.Errorf("%s: got %t, want %t", c.uri, got, c.want)
+			}
+		})
+	}
+	if (receipt.Receipt{ResourceURI: "ghcr.io/o/r/web:v1"}).Of("") {
+		t.Error("of no digest: got true, want false")
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(`{"verificationResult":"PASSED","tallyman_counts":{"critical":2}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {

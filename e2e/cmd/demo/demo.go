@@ -90,6 +90,18 @@ const (
 	shipped     = "package service\n\nimport _ \"github.com/google/go-cmp/cmp\" // for the demo: the next version ships without it\n"
 )
 
+// releaseDays are when the versions are released: the advisory that makes the first of them
+// critical came between the two.
+func releaseDays() []time.Time {
+	return []time.Time{time.Date(2026, 2, 8, 0, 0, 0, 0, time.UTC), time.Date(2026, 2, 15, 0, 0, 0, 0, time.UTC)}
+}
+
+// gate has the gate count with the advisories that were published by a day.
+func (d *demo) gate(ctx context.Context, day time.Time) (env string, err error) {
+	file, err := d.bench.AdvisoryDatabase(ctx, d.repository, day, time.Now())
+	return "TALLYMAN_DB=" + file, err
+}
+
 // change commits what makes a version another than the one before.
 func (d *demo) change(ctx context.Context, i int, version string) error {
 	file := filepath.Join(d.clone.Dir, filepath.FromSlash(shippedFile))
@@ -102,7 +114,7 @@ func (d *demo) change(ctx context.Context, i int, version string) error {
 	if err != nil {
 		return err
 	}
-	return d.clone.Commit(ctx, "fix: what "+version+" ships", fmt.Sprintf("2026-%02d-15T00:00:00Z", i+1))
+	return d.clone.Commit(ctx, "fix: what "+version+" ships", releaseDays()[i].Format(time.RFC3339))
 }
 
 func (d *demo) release(ctx context.Context) error {
@@ -113,9 +125,13 @@ func (d *demo) release(ctx context.Context) error {
 		if err := d.clone.Tag(ctx, version); err != nil {
 			return err
 		}
+		known, err := d.gate(ctx, releaseDays()[i])
+		if err != nil {
+			return fmt.Errorf("advisories as of the release of %s: %w", version, err)
+		}
 		start := time.Now()
 		d.say("releasing %s to %s …", version, d.registry)
-		if err := d.bench.GoReleaser(ctx, d.clone.Dir, d.log, nil, "release", "--clean").Run(); err != nil {
+		if err := d.bench.GoReleaser(ctx, d.clone.Dir, d.log, []string{known}, "release", "--clean").Run(); err != nil {
 			return fmt.Errorf("release %s: %w; the log is %s", version, err, d.log.Name())
 		}
 		d.say("released %s in %s", version, time.Since(start).Round(time.Second))
