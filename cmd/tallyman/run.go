@@ -73,7 +73,7 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), printSBOMCommand(), dbCommand(), releaseCommand())
+	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), printSBOMCommand(), reproduceCommand(), dbCommand(), releaseCommand())
 	return root
 }
 
