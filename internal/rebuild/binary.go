@@ -13,16 +13,15 @@ import (
 )
 
 // compareBinaries returns what two Go binaries say of their builds that is not the
-// same (runtime/debug, BuildInfo). For anything else it returns nothing.
-func compareBinaries(published, rebuilt []byte) []field {
+// same (runtime/debug, BuildInfo), and whether they are Go binaries, both.
+func compareBinaries(published, rebuilt []byte) (found []field, golang bool) {
 	a, b := readBuild(published), readBuild(rebuilt)
 	if a == nil && b == nil {
-		return nil
+		return nil, false
 	}
 	if a == nil || b == nil {
-		return []field{{"go build information", presence(a), presence(b)}}
+		return []field{{"go build information", presence(a), presence(b)}}, false
 	}
-	var found []field
 	add := func(name, one, other string) {
 		if one != other {
 			found = append(found, field{name, clip(one), clip(other)})
@@ -42,7 +41,7 @@ func compareBinaries(published, rebuilt []byte) []field {
 	if len(found) == 0 {
 		found = append(found, functions(published, rebuilt)...)
 	}
-	return found
+	return found, true
 }
 
 // readBuild returns nil for what is no Go binary.

@@ -31,8 +31,10 @@ func Causes(all []Difference) []Cause {
 // reading is what the differences tell, each name with what it says.
 type reading struct {
 	said map[string]string
-	// content: a file of the release's own differs, and nothing says why.
+	// content is a file of the release's own that differs, and golang that it is a Go
+	// binary.
 	content string
+	golang  bool
 	// explained are files whose Go build information differs, so that their contents do.
 	explained map[string]bool
 	files     []string
@@ -84,7 +86,7 @@ func (r *reading) binary(d *Difference) {
 }
 
 func (r *reading) file(d *Difference) {
-	if d.Layer > 0 && !d.ours {
+	if d.base {
 		r.say("base", "another base image: "+printable(d.File)+" of a layer below the release's own differs")
 		return
 	}
@@ -104,6 +106,7 @@ func (r *reading) file(d *Difference) {
 		if r.content == "" {
 			r.content = d.File
 		}
+		r.golang = r.golang || d.golang
 	default:
 		r.say("writer", "another builder version: it writes the records of a tar otherwise ("+printable(d.Field)+")")
 	}
@@ -124,7 +127,7 @@ func (r *reading) archive(d *Difference) {
 	case "tar", "order of files":
 		r.say("writer", "another builder version: it writes a tar of equal files otherwise")
 	case "layer", "mediaType":
-		if d.Layer > 0 && !d.ours {
+		if d.base {
 			r.say("base", "another base image: its layers are others")
 		}
 	case "archive":
@@ -177,7 +180,11 @@ func order() []string {
 func (r *reading) causes() []Cause {
 	unexplained := slices.ContainsFunc(r.files, func(where string) bool { return !r.explained[where] })
 	if r.content != "" && unexplained {
-		r.say("source", "changed source: "+printable(r.content)+" differs, and its toolchain, modules and flags do not")
+		says := "changed source: " + printable(r.content) + " differs"
+		if r.golang {
+			says += ", and what the binary says of Go version, modules and flags does not"
+		}
+		r.say("source", says)
 	}
 	// What another base or commit brings along is not a cause of its own.
 	if r.said["base"] != "" {

@@ -47,8 +47,10 @@ type Difference struct {
 	// Shallow says why nobody looked deeper, when something stood in the way.
 	Shallow string `json:"shallow,omitempty"`
 
-	// ours: the layer was made by a step of the release's own Dockerfile.
-	ours bool
+	// base: the layer is known not to be made by the release's own Dockerfile.
+	base bool
+	// golang: the content is that of a Go binary on both sides.
+	golang bool
 }
 
 // Bytes is the place where two contents part.

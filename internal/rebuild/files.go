@@ -125,8 +125,10 @@ func (c *comparer) contents(key entryKey, a, b *entry, published, rebuilt []byte
 	if err == nil && parting != nil {
 		parting.In = locate(one, other, parting.Offset)
 	}
-	c.add(LevelFile, key.name, difference).Bytes = parting
-	for _, f := range compareBinaries(one, other) {
+	told, golang := compareBinaries(one, other)
+	d := c.add(LevelFile, key.name, difference)
+	d.Bytes, d.golang = parting, golang
+	for _, f := range told {
 		c.add(LevelBinary, key.name, f)
 	}
 }

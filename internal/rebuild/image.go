@@ -235,16 +235,13 @@ func firstOf(errs ...error) string {
 
 // config compares the configurations, and returns the steps that made the published
 // layers. What layers the configuration lists is told by the layers.
-func (c *imageComparer) config(ctx context.Context, a, b *v1.Manifest) ([]v1.History, error) {
+func (c *imageComparer) config(ctx context.Context, a, b *v1.Manifest) ([]step, error) {
 	one, err := blob(ctx, c.published, a.Config.Digest, maxConfig)
 	if err != nil {
 		c.add(LevelConfig, "", field{"content", a.Config.Digest.String(), b.Config.Digest.String()}).Shallow = "the published one: " + err.Error()
 		return nil, context.Cause(ctx)
 	}
-	var steps []v1.History
-	if config, err := v1.ParseConfigFile(bytes.NewReader(one)); err == nil {
-		steps = config.History
-	}
+	steps := stepsOf(one)
 	if a.Config.Digest == b.Config.Digest {
 		return steps, nil
 	}

@@ -2,7 +2,9 @@ package rebuild
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -13,8 +15,7 @@ const builtComment = "buildkit.dockerfile.v0"
 
 // layers compares the layers in pairs. Those that both have at the bottom and at the
 // top are put aside; the rest is paired from the top, where the release's own are.
-func (c *imageComparer) layers(ctx context.Context, a, b []v1.Descriptor, history []v1.History) error {
-	steps := stepsOf(history)
+func (c *imageComparer) layers(ctx context.Context, a, b []v1.Descriptor, steps []step) error {
 	bottom := 0
 	for bottom < min(len(a), len(b)) && a[bottom].Digest == b[bottom].Digest {
 		bottom++
@@ -24,7 +25,7 @@ func (c *imageComparer) layers(ctx context.Context, a, b []v1.Descriptor, histor
 		top++
 	}
 	restA, restB := a[bottom:len(a)-top], b[bottom:len(b)-top]
-	defer func() { c.place.Layer, c.place.LayerBy, c.place.ours = 0, "", false }()
+	defer func() { c.place.Layer, c.place.LayerBy, c.place.base = 0, "", false }()
 	for i := range max(len(restA), len(restB)) {
 		// Counted from the bottom, with the shorter side's layers on top of the longer's.
 		one, other := i-(max(len(restA), len(restB))-len(restA)), i-(max(len(restA), len(restB))-len(restB))
@@ -32,9 +33,9 @@ func (c *imageComparer) layers(ctx context.Context, a, b []v1.Descriptor, histor
 		if one < 0 {
 			number = bottom + i + 1
 		}
-		c.place.Layer, c.place.LayerBy, c.place.ours = number, "", false
-		if step, known := steps[bottom+one]; known && one >= 0 {
-			c.place.LayerBy, c.place.ours = clip(step.CreatedBy), step.Comment == builtComment
+		c.place.Layer, c.place.LayerBy, c.place.base = number, "", one < 0 && bottom+i < len(a)
+		if at := bottom + one; one >= 0 && at < len(steps) {
+			c.place.LayerBy, c.place.base = clip(steps[at].CreatedBy), steps[at].Comment != builtComment
 		}
 		switch {
 		case one < 0:
@@ -50,19 +51,24 @@ func (c *imageComparer) layers(ctx context.Context, a, b []v1.Descriptor, histor
 	return nil
 }
 
-// stepsOf gives each layer the step that made it (image specification, config.md,
-// "history": an empty_layer has none).
-func stepsOf(history []v1.History) map[int]v1.History {
-	steps := make(map[int]v1.History)
-	n := 0
-	for _, step := range history {
-		if step.EmptyLayer {
-			continue
-		}
-		steps[n] = step
-		n++
+// step is one of a configuration's history.
+type step struct {
+	CreatedBy  string `json:"created_by"`
+	Comment    string `json:"comment"`
+	EmptyLayer bool   `json:"empty_layer"`
+}
+
+// stepsOf returns the steps that made the layers, one for each (image specification,
+// config.md, "history": an empty_layer has none); none where the configuration does not
+// tell.
+func stepsOf(config []byte) []step {
+	var c struct {
+		History []step `json:"history"`
 	}
-	return steps
+	if json.Unmarshal(config, &c) != nil {
+		return nil
+	}
+	return slices.DeleteFunc(c.History, func(s step) bool { return s.EmptyLayer })
 }
 
 func (c *imageComparer) layer(ctx context.Context, a, b v1.Descriptor) error {
