@@ -109,15 +109,22 @@ func overlay(t *testing.T, lower, dir string) (string, error) {
 		return "", fmt.Errorf("%w over %s: %w", errNoMount, lower, err)
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(merged, syscall.MNT_DETACH)) })
-	must(t, os.Chmod(merged, 0o777)) //nolint:gosec // for the time of a test
-	below, err := os.ReadDir(merged)
-	must(t, err)
-	for _, entry := range below {
-		if entry.IsDir() {
-			must(t, os.Chmod(filepath.Join(merged, entry.Name()), 0o777)) //nolint:gosec // for the time of a test
+	// Files that were written under another umask would be there, and not to be read.
+	return merged, filepath.WalkDir(merged, func(name string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
 		}
-	}
-	return merged, nil
+		info, err := entry.Info()
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && strings.Count(name[len(merged):], "/") <= 1:
+			return os.Chmod(name, 0o777) //nolint:gosec // for the time of a test
+		case entry.Type().IsRegular() && info.Mode()&0o044 != 0o044:
+			return os.Chmod(name, info.Mode().Perm()|0o044)
+		}
+		return nil
+	})
 }
 
 // command runs a command as somebody, under a umask that lets nobody else read.
