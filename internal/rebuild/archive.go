@@ -171,7 +171,7 @@ func open(blob []byte, limits Limits, key entryKey, read func(io.Reader) error) 
 
 // unfound takes errFound out of what it was joined with.
 func unfound(err error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // made by open itself
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) < 2 {
 		return nil
 	}

@@ -115,7 +115,7 @@ func TestWhatIsMissingIsSaidInOneLine(t *testing.T) {
 	t.Parallel()
 	empty := t.TempDir()
 	for _, name := range []string{"git", "make", "go"} {
-		if err := os.WriteFile(filepath.Join(empty, name), []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(filepath.Join(empty, name), []byte("#!/bin/sh\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

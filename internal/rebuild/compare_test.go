@@ -23,9 +23,20 @@ var update = flag.Bool("update", false, "write the golden files")
 
 // labels are the labels of a configuration that a test may change.
 func labels(s *spec) map[string]any {
-	config, _ := s.config["config"].(map[string]any)
-	all, _ := config["Labels"].(map[string]any)
+	all, ok := inner(s)["Labels"].(map[string]any)
+	if !ok {
+		panic("no labels")
+	}
 	return all
+}
+
+// inner is what the configuration says of how the image is run.
+func inner(s *spec) map[string]any {
+	config, ok := s.config["config"].(map[string]any)
+	if !ok {
+		panic("no config")
+	}
+	return config
 }
 
 func TestEachKindOfDifferenceIsNamed(t *testing.T) {
@@ -60,7 +71,7 @@ func TestEachKindOfDifferenceIsNamed(t *testing.T) {
 			}
 		}, "base"},
 		{"created", func(s *spec) { s.config["created"] = "2026-01-02T03:04:06Z" }, "time"},
-		{"environment", func(s *spec) { s.config["config"].(map[string]any)["Env"] = []any{"PATH=/bin", "DEBUG=1"} }, "dockerfile"},
+		{"environment", func(s *spec) { inner(s)["Env"] = []any{"PATH=/bin", "DEBUG=1"} }, "dockerfile"},
 		{"version in the labels", func(s *spec) {
 			s.annotations["org.opencontainers.image.version"], labels(s)["org.opencontainers.image.version"] = "1.0.1", "1.0.1"
 		}, "commit"},

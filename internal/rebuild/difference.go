@@ -13,13 +13,18 @@ import (
 type Level string
 
 const (
-	LevelIndex    Level = "index"    // of the image index
-	LevelManifest Level = "manifest" // of a platform's manifest
-	LevelConfig   Level = "config"   // of its configuration
-	LevelLayer    Level = "layer"    // of a layer as a whole
-	LevelFile     Level = "file"     // of a file in a layer or archive
-	LevelBinary   Level = "binary"   // of what a Go binary says of its build
-	LevelArchive  Level = "archive"  // of a file of the release page as a whole
+	// LevelIndex is the image index.
+	LevelIndex Level = "index"
+	// LevelManifest is the manifest of a platform, and LevelConfig its configuration.
+	LevelManifest Level = "manifest"
+	LevelConfig   Level = "config"
+	// LevelLayer is a layer as a whole, and LevelArchive a file of the release page.
+	LevelLayer   Level = "layer"
+	LevelArchive Level = "archive"
+	// LevelFile is a file in a layer or archive, and LevelBinary what a Go binary says of
+	// its build.
+	LevelFile   Level = "file"
+	LevelBinary Level = "binary"
 )
 
 // Difference is one thing that is not the same on both sides.

@@ -190,7 +190,7 @@ func (c *comparer) wrapping(level Level, a, b *listing, published, rebuilt []byt
 		c.add(level, "", field{"tar", "written otherwise", "with equal files"}).Bytes = parting
 	default:
 		d := c.add(level, "", field{"compression", compression(published), compression(rebuilt)})
-		d.Bytes, _ = firstDifference(bytes.NewReader(published), bytes.NewReader(rebuilt)) //nolint:errcheck // memory does not fail
+		d.Bytes, _ = firstDifference(bytes.NewReader(published), bytes.NewReader(rebuilt))
 	}
 }
 

@@ -19,8 +19,10 @@ const Schema = "tallyman.reproduce/v1"
 type Result string
 
 const (
-	Identical Result = "identical" // every digest is the published one
-	Different Result = "different" // at least one is not
+	// Identical: every digest is the published one.
+	Identical Result = "identical"
+	// Different: at least one is not.
+	Different Result = "different"
 )
 
 // Report is what comparing a release with its rebuild found. There is no time in it:
