@@ -97,6 +97,10 @@ e2e: tools ## The pipeline end to end, on loopback; prints each acceptance line 
 	@cd e2e && go test -count=1 -timeout 60m -v ./pipeline
 	@cd e2e && go test -count=1 -timeout 20m -v ./worker
 
+.PHONY: reproduce-test
+reproduce-test: tools ## A release is reproduced by another user with other tools, and other inputs are named
+	@cd e2e && go test -count=1 -timeout 30m -v ./reproduce
+
 .PHONY: keyless
 keyless: ## Sign and verify keyless against Fulcio and rekor-tiles on loopback
 	@build/tools.sh cosign

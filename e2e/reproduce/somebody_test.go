@@ -64,13 +64,13 @@ func newSomebody(t *testing.T, s *suite) *somebody {
 		}
 	}
 	if os.Geteuid() == 0 {
-		who.become(t, bench)
+		who.become(t, s, bench)
 	}
 	return who
 }
 
 // become makes somebody the user nobody.
-func (w *somebody) become(t *testing.T, bench *workbench.Bench) {
+func (w *somebody) become(t *testing.T, s *suite, bench *workbench.Bench) {
 	t.Helper()
 	for _, cache := range []string{"GOCACHE", "GOMODCACHE"} {
 		over, err := overlay(t, goEnv(t, cache), filepath.Join(bench.Dir, strings.ToLower(cache)))
@@ -84,6 +84,15 @@ func (w *somebody) become(t *testing.T, bench *workbench.Bench) {
 	for _, path := range []string{w.home, filepath.Join(bench.Dir, "buildx")} {
 		must(t, filepath.WalkDir(path, func(name string, _ os.DirEntry, err error) error {
 			return errors.Join(err, os.Lchown(name, nobody, nobody))
+		}))
+	}
+	// The layout of the base image is read by whoever builds on it.
+	if base := filepath.Join(s.bench.Dir, "base"); exists(base) {
+		must(t, filepath.WalkDir(base, func(name string, entry os.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			return os.Chmod(name, 0o644)
 		}))
 	}
 	// Where BuildKit is a daemon of ours, others may speak with it.
