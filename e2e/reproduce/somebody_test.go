@@ -81,23 +81,15 @@ func (w *somebody) become(t *testing.T, s *suite, bench *workbench.Bench) {
 		w.env = append(w.env, cache+"="+over)
 	}
 	w.who, w.uid = "nobody", nobody
-	for _, path := range []string{w.home, filepath.Join(bench.Dir, "buildx")} {
-		must(t, filepath.WalkDir(path, func(name string, _ os.DirEntry, err error) error {
-			return errors.Join(err, os.Lchown(name, nobody, nobody))
-		}))
-	}
+	owner := fmt.Sprintf("%d:%d", nobody, nobody)
+	sh(t, "chown", "-R", owner, w.home, filepath.Join(bench.Dir, "buildx"))
 	// The layout of the base image is read by whoever builds on it.
 	if base := filepath.Join(s.bench.Dir, "base"); exists(base) {
-		must(t, filepath.WalkDir(base, func(name string, entry os.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			return os.Chmod(name, 0o644)
-		}))
+		sh(t, "chmod", "-R", "a+rX", base)
 	}
 	// Where BuildKit is a daemon of ours, others may speak with it.
 	if socket := filepath.Join(bench.Dir, "buildkitd.sock"); exists(socket) {
-		must(t, os.Chmod(socket, 0o666)) //nolint:gosec // for the time of a test
+		must(t, os.Chmod(socket, 0o666))
 	}
 }
 
@@ -118,22 +110,19 @@ func overlay(t *testing.T, lower, dir string) (string, error) {
 		return "", fmt.Errorf("%w over %s: %w", errNoMount, lower, err)
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(merged, syscall.MNT_DETACH)) })
-	// Files that were written under another umask would be there, and not to be read.
-	return merged, filepath.WalkDir(merged, func(name string, entry os.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && strings.Count(name[len(merged):], "/") <= 1:
-			return os.Chmod(name, 0o777) //nolint:gosec // for the time of a test
-		case entry.Type().IsRegular() && info.Mode()&0o044 != 0o044:
-			return os.Chmod(name, info.Mode().Perm()|0o044)
-		}
-		return nil
-	})
+	// Its folders are written to; and what was written under another umask is there, and
+	// not to be read.
+	sh(t, "find", merged, "-maxdepth", "1", "-type", "d", "-exec", "chmod", "a+rwx", "{}", "+")
+	sh(t, "find", merged, "-type", "f", "!", "-perm", "-o+r", "-exec", "chmod", "a+r", "{}", "+")
+	return merged, nil
+}
+
+// sh runs a command that has to succeed.
+func sh(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v: %s", name, args, err, out)
+	}
 }
 
 // command runs a command as somebody, under a umask that lets nobody else read.

@@ -21,24 +21,24 @@ import (
 var errTooLarge = errors.New("too large to look into")
 
 // unpack returns the content of a blob without its compression: gzip (RFC 1952),
-// Zstandard (RFC 8878) or none, told by its first bytes. Reading more than limit bytes
+// Zstandard (RFC 8878) or none, told by its first bytes. Reading more than the limits
 // is an error that wraps errTooLarge.
-func unpack(blob []byte, limit int64) (io.ReadCloser, error) {
+func unpack(blob []byte, limits Limits) (io.ReadCloser, error) {
 	switch {
 	case bytes.HasPrefix(blob, []byte{0x1f, 0x8b}):
 		r, err := gzip.NewReader(bytes.NewReader(blob))
 		if err != nil {
 			return nil, fmt.Errorf("gzip: %w", err)
 		}
-		return bounded{&bounding{r, limit}, r.Close}, nil
+		return bounded{&bounding{r, limits.Unpacked, limits.work}, r.Close}, nil
 	case bytes.HasPrefix(blob, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		r, err := zstd.NewReader(bytes.NewReader(blob), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(64<<20), zstd.WithDecoderMaxWindow(64<<20))
 		if err != nil {
 			return nil, fmt.Errorf("zstd: %w", err)
 		}
-		return bounded{&bounding{r, limit}, func() error { r.Close(); return nil }}, nil
+		return bounded{&bounding{r, limits.Unpacked, limits.work}, func() error { r.Close(); return nil }}, nil
 	default:
-		return bounded{&bounding{bytes.NewReader(blob), limit}, func() error { return nil }}, nil
+		return bounded{&bounding{bytes.NewReader(blob), limits.Unpacked, limits.work}, func() error { return nil }}, nil
 	}
 }
 
@@ -53,16 +53,25 @@ func (b bounded) Close() error { return b.close() }
 type bounding struct {
 	inner io.Reader
 	left  int64
+	work  *work
 }
 
+var errEnded = errors.New("there was no more time")
+
 func (b *bounding) Read(p []byte) (int, error) {
-	if b.left < 0 {
+	select {
+	case <-b.work.done:
+		return 0, errEnded
+	default:
+	}
+	if b.left < 0 || b.work.left < 0 {
 		return 0, fmt.Errorf("%w: it unpacks to more than is read", errTooLarge)
 	}
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
 	n, err := b.inner.Read(p)
+	b.work.left -= int64(n)
 	if b.left -= int64(n); b.left < 0 {
 		return n - 1, fmt.Errorf("%w: it unpacks to more than is read", errTooLarge)
 	}
@@ -124,7 +133,7 @@ func weight(h *tar.Header) int {
 var errFound = errors.New("found") // ends a walk early
 
 func eachEntry(blob []byte, limits Limits, visit func(*tar.Header, io.Reader) error) error {
-	unpacked, err := unpack(blob, limits.Unpacked)
+	unpacked, err := unpack(blob, limits)
 	if err != nil {
 		return err
 	}

@@ -289,7 +289,7 @@ func TestPagesOfReleasesAreCompared(t *testing.T) {
 	write(published, "checksums.txt", []byte(hexOf(one)+"  t_linux_amd64.tar.gz\n"+hexOf([]byte("x"))+"  t_linux_arm64.tar.gz\n"+hexOf([]byte("y"))+"  gone.tar.gz\n"))
 	write(rebuilt, "checksums.txt", []byte(hexOf(other)+"  t_linux_amd64.tar.gz\n"+hexOf([]byte("x"))+"  t_linux_arm64.tar.gz\n"))
 	write(rebuilt, "t_linux_arm64.tar.gz", []byte("x"))
-	files, differences, err := rebuild.ComparePage(published, rebuilt, rebuild.Limits{})
+	files, differences, err := rebuild.ComparePage(t.Context(), published, rebuilt, rebuild.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,13 +302,13 @@ func TestPagesOfReleasesAreCompared(t *testing.T) {
 	golden(t, "page.txt", out.Bytes())
 
 	write(published, "t_linux_arm64.tar.gz", []byte("z"))
-	if _, _, err := rebuild.ComparePage(published, rebuilt, rebuild.Limits{}); err == nil || !strings.Contains(err.Error(), "it is not what was released") {
+	if _, _, err := rebuild.ComparePage(t.Context(), published, rebuilt, rebuild.Limits{}); err == nil || !strings.Contains(err.Error(), "it is not what was released") {
 		t.Errorf("an archive that is not that of checksums.txt: got %v, want a refusal", err)
 	}
-	if _, _, err := rebuild.ComparePage(t.TempDir(), rebuilt, rebuild.Limits{}); err == nil || !strings.Contains(err.Error(), "found none") {
+	if _, _, err := rebuild.ComparePage(t.Context(), t.TempDir(), rebuilt, rebuild.Limits{}); err == nil || !strings.Contains(err.Error(), "found none") {
 		t.Errorf("an empty folder: got %v, want a refusal", err)
 	}
-	if _, _, err := rebuild.ComparePage(filepath.Join(published, "none"), rebuilt, rebuild.Limits{}); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := rebuild.ComparePage(t.Context(), filepath.Join(published, "none"), rebuilt, rebuild.Limits{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: got %v, want that it does not exist", err)
 	}
 	for name, text := range map[string]string{

@@ -175,8 +175,8 @@ func (c *comparer) wrapping(level Level, a, b *listing, published, rebuilt []byt
 			return
 		}
 	}
-	one, errOne := unpack(published, c.limits.Unpacked)
-	other, errOther := unpack(rebuilt, c.limits.Unpacked)
+	one, errOne := unpack(published, c.limits)
+	other, errOther := unpack(rebuilt, c.limits)
 	if errOne != nil || errOther != nil {
 		return // both were unpacked before
 	}

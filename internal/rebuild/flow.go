@@ -95,7 +95,7 @@ func (j *Job) Run(ctx context.Context) (*Outcome, error) {
 		out.Rebuilt = append(out.Rebuilt, rebuilt)
 	}
 	if j.Archives != "" {
-		files, differences, err := ComparePage(j.Archives, built.Dist, j.Limits)
+		files, differences, err := ComparePage(ctx, j.Archives, built.Dist, j.Limits)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func Compare(ctx context.Context, image string, published, rebuilt Side, limits 
 	if published.Digest == rebuilt.Digest {
 		return nil, nil
 	}
-	c := &imageComparer{comparer: comparer{limits: limits.withDefaults(), place: Difference{Image: image}}, published: published, rebuilt: rebuilt}
+	c := &imageComparer{comparer: comparer{limits: limits.with(ctx), place: Difference{Image: image}}, published: published, rebuilt: rebuilt}
 	a, err := published.Source.Manifest(ctx, published.Repository, string(published.Digest))
 	if err != nil {
 		return nil, fmt.Errorf("compare %s: the published image: %w", image, err)

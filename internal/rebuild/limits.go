@@ -1,5 +1,7 @@
 package rebuild
 
+import "context"
+
 // Limits bound what is read of the images and archives that are compared. The zero
 // value of a field stands for its default.
 type Limits struct {
@@ -15,6 +17,26 @@ type Limits struct {
 	Entries int
 	// Differences bounds those that are told of one image, or of one archive; 60.
 	Differences int
+
+	// work is shared by all looks at one image, or at one release page.
+	work *work
+}
+
+// work bounds what is unpacked in all, and ends it with its context.
+type work struct {
+	done <-chan struct{}
+	left int64
+}
+
+// unpackedInAll is how many times Unpacked is read of one image or page: each file whose
+// bytes are looked at is found by unpacking again.
+const unpackedInAll = 16
+
+// with returns the limits with defaults, for one image or page.
+func (l Limits) with(ctx context.Context) Limits {
+	l = l.withDefaults()
+	l.work = &work{done: ctx.Done(), left: unpackedInAll * l.Unpacked}
+	return l
 }
 
 func (l Limits) withDefaults() Limits {

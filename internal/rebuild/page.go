@@ -3,6 +3,7 @@ package rebuild
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +32,8 @@ type File struct {
 // that only checksums.txt names are compared by their sums. A signature is left out: it
 // differs each time. The error is for a folder that cannot be read or has nothing of a
 // release in it, and for sums that do not fit the files beside them.
-func ComparePage(published, rebuilt string, limits Limits) ([]File, []Difference, error) {
-	limits = limits.withDefaults()
+func ComparePage(ctx context.Context, published, rebuilt string, limits Limits) ([]File, []Difference, error) {
+	limits = limits.with(ctx)
 	theirs, err := os.OpenRoot(published)
 	if err != nil {
 		return nil, nil, fmt.Errorf("archives: %w", err)
