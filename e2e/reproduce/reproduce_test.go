@@ -40,19 +40,27 @@ type suite struct {
 	figures    []string
 }
 
+// line is one thing that is asserted.
+type line struct {
+	name string
+	run  func(*testing.T)
+}
+
 func TestReproduce(t *testing.T) {
 	s := newSuite(t)
-	for _, line := range []struct {
-		name string
-		run  func(*testing.T)
-	}{
+	lines := []line{
 		{"a release is reproduced by somebody else, and attested", s.identical},
 		{"a release is reproduced by its tag, from a clone", s.byTag},
 		{"what nobody vouches for is not rebuilt", s.refused},
 		{"one byte of a source file is named", s.changedSource},
 		{"another base image is named", s.anotherBase},
 		{"another Go version is named", s.anotherGo},
-	} {
+	}
+	if os.Getenv("REPRODUCE_ALL") != "" {
+		// Minutes more: the tools of BuildKit are built as well.
+		lines = append(lines, line{"a release is reproduced by its tag, with make snapshot", s.makeSnapshot})
+	}
+	for _, line := range lines {
 		start := time.Now()
 		ok := t.Run(line.name, line.run)
 		s.figures = append(s.figures, fmt.Sprintf("%s\t%v\t%s", time.Since(start).Round(time.Second), ok, line.name))
@@ -210,6 +218,23 @@ func (s *suite) byTag(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "web") || !strings.Contains(stdout, "worker") || !strings.HasSuffix(stdout, "identical\n") {
 		t.Errorf("by tag: got exit %d, want 0 and both images identical\n%s\n%s", code, stdout, stderr)
 	}
+}
+
+// makeSnapshot has the command start a BuildKit of its own, or use Docker, as the
+// Makefile does.
+func (s *suite) makeSnapshot(t *testing.T) {
+	env := []string{"TALLYMAN_REGISTRY=" + s.registry, "BUILDX_BUILDER="}
+	for _, kv := range s.bench.Env() {
+		if strings.HasPrefix(kv, "TALLYMAN_BASE=") {
+			env = append(env, kv)
+		}
+	}
+	start := time.Now()
+	code, stdout, stderr := s.root(t.Context(), s.clone.Dir, env, "reproduce", version, "--key", s.publicKey, "--archives", s.archives(t), "--tools", s.somebody.tools)
+	if code != 0 || !strings.HasSuffix(stdout, "identical\n") || !strings.Contains(stderr, "make snapshot") {
+		t.Errorf("with make snapshot: got exit %d, want 0\n%s\n%s", code, stdout, stderr)
+	}
+	s.figures = append(s.figures, fmt.Sprintf("%s\t\tto reproduce with make snapshot", time.Since(start).Round(time.Second)))
 }
 
 func (s *suite) refused(t *testing.T) {
