@@ -96,6 +96,15 @@ demo: tools ## Release two versions into a registry on loopback, start worker an
 e2e: tools ## The pipeline end to end, on loopback; prints each acceptance line with its figures
 	@cd e2e && go test -count=1 -timeout 60m -v ./pipeline
 	@cd e2e && go test -count=1 -timeout 20m -v ./worker
+	@cd e2e && TALLYMAN_TOOLS=$(BIN) go test -count=1 -timeout 10m -v ./auditor
+	@cd e2e && go test -count=1 -timeout 10m -v ./offline
+
+# Where pictures of the console go.
+TALLYMAN_SHOTS ?= $(CURDIR)/.e2e/shots
+
+.PHONY: browser
+browser: tools ## Drive the console in Chromium on what the demo makes; pictures go to TALLYMAN_SHOTS
+	@cd e2e && TALLYMAN_SHOTS=$(TALLYMAN_SHOTS) go test -count=1 -timeout 40m -v ./browser
 
 .PHONY: reproduce-test
 reproduce-test: tools ## A release is reproduced by another user with other tools, and other inputs are named
@@ -120,6 +129,10 @@ bench: ## Benchmarks on generated data (some 10 minutes), and whole processes on
 	@$(if $(wildcard $(TALLYMAN_DATA)/cases.tsv),TALLYMAN_DATA=$(abspath $(TALLYMAN_DATA))) TALLYMAN_BENCH_LARGE=1 go test -run '^$$' -bench 'Ingest|Delta|Replay' -benchtime 3x -timeout 30m ./internal/tally
 	@CGO_ENABLED=0 go build -trimpath -tags=nopgxregisterdefaulttypes,grpcnotrace -ldflags='-s -w' -o $(BIN)/ ./cmd/tallyman ./cmd/worker
 	@cd e2e && go run ./cmd/advisories bench $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
+
+.PHONY: bench-web
+bench-web: ## Load web with 10,000 releases of 400 packages on SQLite and PostgreSQL (some 20 minutes), and restart it under load
+	@cd e2e && go test -count=1 -timeout 60m -v ./webload
 
 .PHONY: clean
 clean: ## Remove what was built, except the tools

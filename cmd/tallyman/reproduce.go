@@ -72,6 +72,8 @@ or reached; it could not be attested), 78 keys, identities or trusted root are n
 	flags.StringVar(&f.signingKey, "signing-key", "", "private key (file or KMS URI) that --attest signs with (default $COSIGN_KEY, or keyless)")
 	flags.StringVar(&f.builderID, "builder-id", "", "URI of who rebuilt, for --attest (default $TALLYMAN_BUILDER_ID, or docs/reproduce.md)")
 	flags.DurationVar(&f.timeout, "timeout", time.Hour, "longest time that cloning and building may take")
+	completeWords(cmd, "format", "table", "json")
+	completeFiles(cmd, "key", "trusted-root", "signing-key")
 	return cmd
 }
 
@@ -158,8 +160,8 @@ func (f *reproduceFlags) published(ctx context.Context, look *looker, args []str
 	}
 	var images []rebuild.Published
 	for _, t := range targets {
-		err := look.look(ctx, t, func(e release.Examination, _ release.Platform) error {
-			claim, err := rebuild.ClaimOf(e)
+		err := look.look(ctx, t, func(e sighting) error {
+			claim, err := rebuild.ClaimOf(e.Examination)
 			if err != nil {
 				return err
 			}

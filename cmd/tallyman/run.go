@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
 	"github.com/tallyman-io/tallyman/internal/cosign"
+	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/pipeline"
 )
 
@@ -56,7 +57,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &config), errors.Is(err, cosign.ErrNoIdentity):
 		return exitConfig
-	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified):
+	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified),
+		errors.Is(err, dossier.ErrDamaged), errors.Is(err, dossier.ErrRefused):
 		return exitFail
 	default:
 		return exitUnknown
@@ -73,7 +75,8 @@ func rootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), printSBOMCommand(), reproduceCommand(), dbCommand(), releaseCommand())
+	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), diffCommand(), releasesCommand(), printSBOMCommand(),
+		reproduceCommand(), dbCommand(), dossierCommand(), releaseCommand())
 	return root
 }
 

@@ -89,11 +89,11 @@ func (f *sbomFlags) find(ctx context.Context, t target) (scan.Attached, error) {
 	var all []scan.Attached
 	var missing error
 	outcome := errNotVerified
-	err = look.look(ctx, t, func(e release.Examination, platform release.Platform) error {
-		found, state, reason := scan.SBOMs(scan.Image{Examination: e, Tag: t.image.Tag, Platform: platform},
+	err = look.look(ctx, t, func(e sighting) error {
+		found, state, reason := scan.SBOMs(scan.Image{Examination: e.Examination, Tag: t.image.Tag, Platform: e.platform},
 			scan.Selection{Platform: f.platform, Trusted: !f.unverified})
 		if len(found) == 0 {
-			missing = f.noneError(e, state, reason)
+			missing = f.noneError(e.Examination, state, reason)
 		}
 		if slices.ContainsFunc(e.Gaps, func(g release.Gap) bool { return slices.Contains(g.Kinds, release.PaperSBOM) }) {
 			outcome = errUndecided // another format may lie where nobody could look

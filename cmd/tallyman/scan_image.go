@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/scan"
 )
 
@@ -153,8 +152,8 @@ func (f *imageFlags) scanImages(ctx context.Context, scanner *scan.Scanner, look
 	var documents []scan.Document
 	var broken error
 	selection := scan.Selection{Platform: f.platform, Trusted: f.somebody()}
-	err := look.look(ctx, t, func(e release.Examination, platform release.Platform) error {
-		found, err := scanner.Papers(ctx, scan.Image{Examination: e, Tag: t.image.Tag, Platform: platform}, selection)
+	err := look.look(ctx, t, func(e sighting) error {
+		found, err := scanner.Papers(ctx, scan.Image{Examination: e.Examination, Tag: t.image.Tag, Platform: e.platform}, selection)
 		documents, broken = append(documents, found...), err
 		return err
 	})

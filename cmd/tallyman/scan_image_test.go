@@ -19,9 +19,20 @@ import (
 
 func advisories(t *testing.T) string {
 	t.Helper()
+	return imported(t, feedFolder(t))
+}
+
+// databaseOf makes a database of records by name.
+func databaseOf(t *testing.T, records map[string]string) string {
+	t.Helper()
+	return imported(t, feedOf(t, records))
+}
+
+func imported(t *testing.T, folder string) string {
+	t.Helper()
 	db := filepath.Join(t.TempDir(), "advisories.db")
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"db", "import", "--db", db, feedFolder(t)}, &stdout, &stderr); code != exitPass {
+	if code := run(t.Context(), []string{"db", "import", "--db", db, folder}, &stdout, &stderr); code != exitPass {
 		t.Fatalf("import: exit %d: %s", code, &stderr)
 	}
 	return db

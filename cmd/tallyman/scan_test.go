@@ -13,15 +13,25 @@ import (
 // feedFolder writes DIR/Go/all.zip with one advisory for example.com/a before 1.2.0.
 func feedFolder(t *testing.T) string {
 	t.Helper()
+	return feedOf(t, map[string]string{
+		"GO-1.json": `{"id":"GO-1","modified":"2026-01-01T00:00:00Z","affected":[{"package":{"ecosystem":"Go","name":"example.com/a"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.0"}]}]}]}`,
+	})
+}
+
+// feedOf writes DIR/Go/all.zip with the records by name.
+func feedOf(t *testing.T, records map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
 	var out bytes.Buffer
 	z := zip.NewWriter(&out)
-	w, err := z.Create("GO-1.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.Write([]byte(`{"id":"GO-1","modified":"2026-01-01T00:00:00Z","affected":[{"package":{"ecosystem":"Go","name":"example.com/a"},"ranges":[{"type":"SEMVER","events":[{"introduced":"0"},{"fixed":"1.2.0"}]}]}]}`)); err != nil {
-		t.Fatal(err)
+	for name, record := range records {
+		w, err := z.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(record)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)

@@ -106,6 +106,8 @@ type looker struct {
 	remote *evidence.Examiner
 	// platforms: the platform of images without an index is asked for.
 	platforms bool
+	// lenient: an image of which the platform cannot be read is looked at all the same.
+	lenient bool
 }
 
 // newLooker checks the trust, so that a mistake in it is heard before anything is
@@ -129,7 +131,7 @@ func newLooker(f *trustFlags) (*looker, error) {
 
 // look examines the images of a target, and hands each to take before it looks at the
 // next.
-func (l *looker) look(ctx context.Context, t target, take func(release.Examination, release.Platform) error) error {
+func (l *looker) look(ctx context.Context, t target, take func(sighting) error) error {
 	if t.path != "" {
 		return l.lookLayout(ctx, t, take)
 	}
@@ -143,7 +145,7 @@ func (l *looker) look(ctx context.Context, t target, take func(release.Examinati
 	return l.examine(ctx, l.remote, l.client, t.image.Repository, digest, take)
 }
 
-func (l *looker) lookLayout(ctx context.Context, t target, take func(release.Examination, release.Platform) error) (err error) {
+func (l *looker) lookLayout(ctx context.Context, t target, take func(sighting) error) (err error) {
 	opened, err := layout.Open(t.path)
 	if err != nil {
 		return err
@@ -166,17 +168,32 @@ func (l *looker) lookLayout(ctx context.Context, t target, take func(release.Exa
 }
 
 func (l *looker) examine(ctx context.Context, examiner *evidence.Examiner, source evidence.Source, repository string, digest release.Digest,
-	take func(release.Examination, release.Platform) error,
+	take func(sighting) error,
 ) error {
 	examination, err := examiner.Examine(ctx, repository, digest)
 	if err != nil {
 		return err
 	}
 	var platform release.Platform
-	if l.platforms {
-		if platform, err = evidence.PlatformOf(ctx, source, repository, digest); err != nil {
+	// An index tells the platforms itself.
+	if l.platforms && examination.Evidence[0].On == "image" {
+		if platform, err = evidence.PlatformOf(ctx, source, repository, digest); err != nil && !l.lenient {
 			return err
 		}
 	}
-	return take(examination, platform)
+	return take(sighting{examination, platform, source})
+}
+
+// sighting is an image that was looked at.
+type sighting struct {
+	release.Examination
+
+	// platform is that of an image without an index, where it was asked for.
+	platform release.Platform
+	source   evidence.Source
+}
+
+// shape reads what the manifests say of the image.
+func (s *sighting) shape(ctx context.Context) (evidence.Shape, error) {
+	return evidence.ShapeOf(ctx, s.source, s.Repository, s.Digest)
 }

@@ -40,9 +40,15 @@ func (m manifest) MediaType() (types.MediaType, error) { return m.mediaType, nil
 func signedImage(t *testing.T) (*registrytest.Server, string) {
 	t.Helper()
 	srv := registrytest.New(t)
+	return srv, signedIn(t, srv, "cosign-tags.json")
+}
+
+// signedIn is signedImage for a server, with the papers of a recording.
+func signedIn(t *testing.T, srv *registrytest.Server, recording string) (key string) {
+	t.Helper()
 	srv.Push(t, "acme/web", registrytest.Index(t, 7, "0123456789abcdef", "linux/amd64", "linux/arm64"), "v1.0.0")
 	srv.Push(t, "acme/bare", registrytest.Index(t, 7, "0123456789abcdef", "linux/amd64", "linux/arm64"), "v1.0.0")
-	b, err := os.ReadFile(filepath.Join("..", "..", "internal", "evidence", "testdata", "cosign-tags.json"))
+	b, err := os.ReadFile(filepath.Join("..", "..", "internal", "evidence", "testdata", recording))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,15 +66,19 @@ func signedImage(t *testing.T) (*registrytest.Server, string) {
 		}
 	}
 	for _, m := range r.Manifests {
-		if err := remote.Put(repo.Tag(m.Tag), manifest{m.Body, m.MediaType}); err != nil {
+		var ref name.Reference = repo.Tag(m.Tag)
+		if m.Tag == "" {
+			ref = repo.Digest(string(digestOf([]byte(m.Body))))
+		}
+		if err := remote.Put(ref, manifest{m.Body, m.MediaType}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	key := filepath.Join(t.TempDir(), "cosign.pub")
+	key = filepath.Join(t.TempDir(), "cosign.pub")
 	if err := os.WriteFile(key, []byte(r.Key), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return srv, key
+	return key
 }
 
 const otherKey = `-----BEGIN PUBLIC KEY-----

@@ -48,6 +48,7 @@ func TestEveryRouteOfWebLetsInWhomItHasToAndNobodyElse(t *testing.T) {
 		secret, _, err := b.guard.MakeToken(ctx, n)
 		return secret, err
 	})
+	b.pages.Close() // progress would be told for ever
 	accesstest.Check(t, b.mux, b.guard.Routes(), visitors)
 }
 

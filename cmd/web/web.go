@@ -7,7 +7,9 @@ import (
 	"net/http"
 
 	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api"
+	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/console"
@@ -40,6 +42,8 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 	app := service.App{
 		Routes: func(outer *http.ServeMux) { outer.Handle("/", b.mux) },
 		Checks: []service.Check{{Name: "store", Run: b.store.Ping}},
+		// Whoever follows progress would be waited for until shutdown.timeout.
+		Draining: b.pages.Close,
 		Stops: []service.Stop{
 			{Name: "access", Run: b.guard.Close},
 			{Name: "store", Run: func(context.Context) error { return b.store.Close() }},
@@ -57,7 +61,40 @@ type building struct {
 	store *store.Store
 	guard *access.Guard
 	api   *api.API
+	pages *console.Console
 	mux   *http.ServeMux
+}
+
+// ask hands what somebody asks for to the worker, once it is written down who asks.
+func (b *building) ask(ctx context.Context, r account.Request) error {
+	subject := r.Repository
+	if r.Digest != "" {
+		subject += "@" + string(r.Digest)
+	}
+	if err := b.guard.Audit(ctx, b.guard.Entry(ctx, grant.ActionRescan, subject, string(r.Step))); err != nil {
+		return err
+	}
+	return b.store.Ask(ctx, r)
+}
+
+// audited is the store as the API has it: what somebody asks for, or hands in, is written
+// down first, as it is for the console.
+type audited struct {
+	*reading
+
+	b *building
+}
+
+// Ask is [building.ask].
+func (a audited) Ask(ctx context.Context, r account.Request) error { return a.b.ask(ctx, r) }
+
+// HandIn keeps an SBOM, once it is written down who hands it in.
+func (a audited) HandIn(ctx context.Context, u account.Upload) error {
+	subject := u.Repository + "@" + string(u.Digest)
+	if err := a.b.guard.Audit(ctx, a.b.guard.Entry(ctx, grant.ActionUpload, subject, fmt.Sprintf("about %s, %d bytes", u.Subject, len(u.Content)))); err != nil {
+		return err
+	}
+	return a.reading.HandIn(ctx, u)
 }
 
 func (b *building) close(ctx context.Context) error {
@@ -70,23 +107,25 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	pages, err := console.New(console.Config{Store: db, Log: e.Log, Now: e.Now, Build: e.Build})
+	b := &building{store: db, mux: http.NewServeMux()}
+	shared := newReading(db, e.Now)
+	b.api, err = api.New(api.Config{Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	reference := b.api.Reference()
+	b.pages, err = console.New(console.Config{Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
 	}
-	guard, err := newGuard(ctx, e, db, pages)
+	b.guard, err = newGuard(ctx, e, db, b.pages)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	programs, err := api.New(api.Config{Store: db, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
-	}
-	b := &building{store: db, guard: guard, api: programs, mux: http.NewServeMux()}
-	if err := guard.Install(b.mux, append(pages.Routes(), programs.Routes()...)...); err != nil {
+	if err := b.guard.Install(b.mux, append(b.pages.Routes(), b.api.Routes()...)...); err != nil {
 		return nil, errors.Join(err, b.close(ctx))
 	}
-	// What is under /api/ and no route is a problem, not a page; that it is none is no secret.
-	b.mux.Handle("/api/", programs.Missing())
+	// What is under it and no route is a problem, not a page; that it is none is no secret.
+	b.mux.Handle(wire.Base+"/", b.api.Missing())
 	return b, nil
 }

@@ -8,9 +8,10 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
+	"github.com/tallyman-io/tallyman/internal/facts"
 	"github.com/tallyman-io/tallyman/internal/jobs"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/store"
-	"github.com/tallyman-io/tallyman/internal/tally"
 )
 
 type (
@@ -49,7 +50,7 @@ func databaseTasks() command.Group[config.Worker] {
 // keep opens a store and its ledger, and gives them to do.
 func keep(ctx context.Context, e env, open func(context.Context, string, store.Options) (*store.Store, error), do func(*store.Ledger) error) (err error) {
 	database := e.Config.Database
-	db, err := open(ctx, database.URL.Reveal(), store.Options{MaxConnections: database.MaxConnections, Now: e.Now})
+	db, err := open(ctx, database.URL.Reveal(), store.Options{MaxConnections: database.MaxConnections, Now: e.Now, Queue: jobschema.River{}})
 	if err != nil {
 		return fmt.Errorf("open store: %w", err)
 	}
@@ -114,7 +115,7 @@ func checkDatabase(ctx context.Context, e env, c command.Call) error {
 	defer meter.Clear()
 	return keep(ctx, e, store.Attach, func(ledger *store.Ledger) error {
 		found := newListing(c.Stdout, meter)
-		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: tally.ReadSBOM, Progress: meter.Show})
+		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: facts.ReadSBOM, Progress: meter.Show})
 		if err := u.Check(ctx, found.add); err != nil {
 			return err
 		}
@@ -131,7 +132,7 @@ func rebuildDatabase(ctx context.Context, e env, c command.Call) error {
 	defer meter.Clear()
 	return keep(ctx, e, store.Open, func(ledger *store.Ledger) error {
 		left, healed := newListing(c.Stdout, meter), 0
-		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: tally.ReadSBOM, Progress: meter.Show})
+		u := store.NewUpkeep(ledger, store.UpkeepConfig{ReadSBOM: facts.ReadSBOM, Progress: meter.Show})
 		err := u.Rebuild(ctx, func(p store.Problem, done bool) {
 			if done {
 				healed++

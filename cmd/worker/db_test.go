@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/command"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
@@ -29,7 +30,7 @@ func db(t *testing.T, url string, args ...string) (code int, output string) {
 
 func filled(t *testing.T, url string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), url, store.Options{})
+	s, err := store.Open(t.Context(), url, store.Options{Queue: jobschema.River{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/jobs"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/registry/hook"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
@@ -36,7 +37,7 @@ func start(ctx context.Context, e command.Env[config.Worker]) (service.App, erro
 	if trustsNobody(c.Trust) {
 		e.Log.Warn().Str("key", "trust.keys, trust.identities").Msg("nobody is trusted: signatures cannot be verified")
 	}
-	db, err := store.Open(ctx, c.Database.URL.Reveal(), store.Options{MaxConnections: c.Database.MaxConnections, Now: e.Now})
+	db, err := store.Open(ctx, c.Database.URL.Reveal(), store.Options{MaxConnections: c.Database.MaxConnections, Now: e.Now, Queue: jobschema.River{}})
 	if err != nil {
 		return service.App{}, fmt.Errorf("open store: %w", err)
 	}

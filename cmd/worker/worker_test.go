@@ -28,6 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/tallyman-io/tallyman/internal/command"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
 
@@ -155,7 +156,7 @@ func TestWorkerLooksAtItsRepositoriesUntilItIsStopped(t *testing.T) {
 		})
 	}()
 	eventually(t, "ready", &log, func() bool { return ready(t, "http://"+listen) })
-	db, err := store.Open(t.Context(), url, store.Options{})
+	db, err := store.Open(t.Context(), url, store.Options{Queue: jobschema.River{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func TestWorkerLooksAtARepositoryThatItsRegistryTellsOf(t *testing.T) {
 		})
 	}()
 	eventually(t, "ready", &log, func() bool { return ready(t, "http://"+listen) })
-	db, err := store.Open(t.Context(), url, store.Options{})
+	db, err := store.Open(t.Context(), url, store.Options{Queue: jobschema.River{}})
 	if err != nil {
 		t.Fatal(err)
 	}

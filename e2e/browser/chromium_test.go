@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -244,12 +243,4 @@ func scripts(on bool) chromedp.Action { return emulation.SetScriptExecutionDisab
 // shotName is a file for a picture of a page.
 func shotName(dir, page string, a appearance) string {
 	return filepath.Join(dir, page+"-"+a.name+".png")
-}
-
-// exists reports whether something on the page fits the selector.
-func (b *tab) exists(t *testing.T, selector string) bool {
-	t.Helper()
-	var nodes []*cdp.Node
-	b.do(t, chromedp.Nodes(selector, &nodes, chromedp.ByQueryAll, chromedp.AtLeast(0)))
-	return len(nodes) > 0
 }

@@ -5,7 +5,6 @@ package browser_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,9 +27,21 @@ type demo struct {
 	key      string // file
 }
 
-// startDemo runs the demo as make demo does, and ends it with the test.
+// startDemo runs the demo as make demo does, and ends it with the test. With
+// TALLYMAN_DEMO_SAID, a file with what a demo said that runs already, it takes that one.
 func startDemo(t *testing.T) *demo {
 	t.Helper()
+	if file := os.Getenv("TALLYMAN_DEMO_SAID"); file != "" {
+		said, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := listen(bufio.NewScanner(bytes.NewReader(said)), new(output))
+		if d == nil {
+			t.Fatalf("%s does not say how to reach the console", file)
+		}
+		return d
+	}
 	program := filepath.Join(t.TempDir(), "demo")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/demo")
 	build.Dir = ".."
@@ -131,12 +142,4 @@ func shots(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
-}
-
-// within bounds what a step may take.
-func within(t *testing.T, ctx context.Context, d time.Duration) context.Context { //nolint:revive // t first, as everywhere in tests
-	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, d)
-	t.Cleanup(cancel)
-	return ctx
 }

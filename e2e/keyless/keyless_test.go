@@ -21,6 +21,7 @@ func TestKeyless(t *testing.T) {
 	t.Run("other trust refuses", b.otherTrustRefuses)
 	t.Run("forgeries are invalid", b.forgeriesAreInvalid)
 	t.Run("no host but the registry is contacted", b.noHostButTheRegistry)
+	t.Run("a dossier keeps what keyless needs", b.aDossierKeepsWhatKeylessNeeds)
 }
 
 // predicates are what is attested, by the name that cosign has for its type.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,8 +88,7 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 	}
 	operations, replayed := covered(t, raw), 0
 	for _, e := range exchanges {
-		request, answer := e.http(t)
-		ok, errs := v.ValidateHttpResponse(request, answer)
+		ok, errs := e.answered(t, v)
 		if !ok && undocumented(&e, errs) {
 			continue
 		}
@@ -100,8 +100,7 @@ func TestTheAPIIsAsItsDocumentSays(t *testing.T) {
 		if e.Status >= http.StatusBadRequest {
 			continue // the request may well be wrong
 		}
-		request, _ = e.http(t)
-		if ok, errs := v.ValidateHttpRequest(request); !ok {
+		if ok, errs := v.ValidateHttpRequest(e.request(t)); !ok {
 			t.Errorf("%s: request %s %s:\n%s", e.Test, e.Method, e.URL, told(errs))
 		}
 	}
@@ -128,8 +127,7 @@ func noticesWhatIsWrong(t *testing.T, v validator.Validator, exchanges []exchang
 		} {
 			changed := e
 			changed.Received = wrong
-			request, answer := changed.http(t)
-			if ok, _ := v.ValidateHttpResponse(request, answer); ok {
+			if ok, _ := changed.answered(t, v); ok {
 				t.Errorf("%s: %s is let pass", e.URL, name)
 			}
 		}
@@ -188,17 +186,25 @@ func told(errs []*invalid.ValidationError) string {
 	return b.String()
 }
 
-func (e *exchange) http(t *testing.T) (*http.Request, *http.Response) {
+func (e *exchange) request(t *testing.T) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), e.Method, "http://tally.example.com"+e.URL, bytes.NewReader(e.Body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header = e.Header.Clone()
-	if r.Header == nil {
-		r.Header = make(http.Header)
+	for name, values := range e.Header {
+		r.Header[name] = values
 	}
-	return r, &http.Response{StatusCode: e.Status, Header: e.Answer, Body: io.NopCloser(bytes.NewReader(e.Received)), Request: r}
+	return r
+}
+
+// answered validates the answer.
+func (e *exchange) answered(t *testing.T, v validator.Validator) (bool, []*invalid.ValidationError) {
+	t.Helper()
+	r := e.request(t)
+	answer := &http.Response{StatusCode: e.Status, Header: e.Answer, Body: io.NopCloser(bytes.NewReader(e.Received)), Request: r}
+	defer answer.Body.Close()
+	return v.ValidateHttpResponse(r, answer)
 }
 
 // coverage has the classes of statuses that each operation was seen to answer with.
@@ -232,7 +238,7 @@ func (c coverage) saw(e *exchange) {
 			fits = want[i] == got[i] || strings.HasPrefix(want[i], "{")
 		}
 		if fits {
-			statuses[string('0'+rune(e.Status/100))] = true
+			statuses[strconv.Itoa(e.Status)[:1]] = true
 		}
 	}
 }

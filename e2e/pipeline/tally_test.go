@@ -54,12 +54,18 @@ func (s *suite) tallied(t *testing.T) {
 
 	all, took := await(t, tally, "everything verified and passed", s.wellTallied)
 	s.figures["11"] = fmt.Sprintf("%d releases of %d to %d packages verified in %s", len(all), fewest(all), most(all), took)
+	command := s.newAuditor(t, filepath.Join(s.clone.Dir, "dist"), advisories)
+	command.agrees(t, all, true)
+	for _, image := range s.images() {
+		s.lists(t, command, image)
+	}
 	image := s.images()[0]
 	for _, h := range s.harms(image) {
 		harmed, restored := false, time.Duration(0)
 		t.Run(h.name, func(t *testing.T) {
 			h.does(t)
-			_, took := await(t, tally, string(h.state)+", and "+string(h.result), func(all []workbench.Judged) bool { return s.harmed(all, image, &h) })
+			all, took := await(t, tally, string(h.state)+", and "+string(h.result), func(all []workbench.Judged) bool { return s.harmed(all, image, &h) })
+			command.agrees(t, all, !h.everywhere)
 			s.figures["11"] += fmt.Sprintf("; %s after %s", h.state, took)
 			harmed = true
 		})

@@ -121,7 +121,7 @@ type Release struct {
 	Layers []Layers
 	// Licences are the distinct licences, as the SBOMs write them.
 	Licences []string
-	// Rebuilders are the distinct signers of verified provenance about the image.
+	// Rebuilders are those of [release.Rebuilders].
 	Rebuilders []string
 }
 

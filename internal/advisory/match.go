@@ -40,6 +40,8 @@ type Matcher struct {
 	db         *Database
 	evaluator  *Evaluator
 	advisories map[uint64]Advisory
+	// past is nil for one that knows what the database knows.
+	past *Past
 }
 
 // NewMatcher returns a matcher for a database, which must stay open.
@@ -76,13 +78,21 @@ func (m *Matcher) MatchSubject(s Subject) (Result, error) {
 			return r, nil
 		}
 		for range n {
-			advisory := c.uint()
-			if err := e.entry(advisory, c.bytes(), m.db.meta.Ecosystems[number]); err != nil {
+			advisory, data := c.uint(), c.bytes()
+			if later, err := m.later(advisory); err != nil {
+				return Result{}, err
+			} else if later {
+				continue
+			}
+			if err := e.entry(advisory, data, m.db.meta.Ecosystems[number]); err != nil {
 				return Result{}, err
 			}
 		}
 		if c.damaged {
 			return Result{}, badDatabase("its packages are damaged")
+		}
+		if err := m.withdrawn(e, m.db.meta.Ecosystems[number], s.Name); err != nil {
+			return Result{}, err
 		}
 	}
 	r.Matches, r.Unknown = e.result()
@@ -110,7 +120,35 @@ func (m *Matcher) ecosystems(s Subject) []uint32 {
 	return numbers
 }
 
+// later reports whether an advisory is of after the time that the matcher looks back to.
+func (m *Matcher) later(number uint64) (bool, error) {
+	if m.past == nil {
+		return false, nil
+	}
+	a, err := m.advisory(number)
+	return err == nil && m.past.unpublished(a), err
+}
+
+// withdrawn evaluates what was withdrawn since the time that the matcher looks back to.
+func (m *Matcher) withdrawn(e *evaluation, ecosystem, name string) error {
+	if m.past == nil {
+		return nil
+	}
+	for _, entry := range m.past.withdrawn[pastKey{ecosystem, name}] {
+		if m.past.unpublished(m.past.advisories[entry.number-pastNumbers]) {
+			continue
+		}
+		if err := e.entry(entry.number, entry.data, ecosystem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (m *Matcher) advisory(number uint64) (Advisory, error) {
+	if number >= pastNumbers && m.past != nil && number-pastNumbers < uint64(len(m.past.advisories)) {
+		return m.past.advisories[number-pastNumbers], nil
+	}
 	if a, ok := m.advisories[number]; ok {
 		return a, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -90,6 +91,15 @@ func (db *Database) Meta() Meta { return db.meta }
 // Digest identifies the data: equal data have equal digests, whenever they were
 // imported.
 func (db *Database) Digest() string { return "sha256:" + hex.EncodeToString(db.header.digest[:]) }
+
+// Coverage tells which ecosystems the database has advisories of.
+func (db *Database) Coverage() Coverage {
+	c := Coverage{Families: maps.Clone(db.families), Ecosystems: make(map[string]bool, len(db.ecosystems))}
+	for e := range db.ecosystems {
+		c.Ecosystems[e] = true
+	}
+	return c
+}
 
 // Built is when the data were imported.
 func (db *Database) Built() time.Time { return db.header.built }

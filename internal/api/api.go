@@ -93,7 +93,7 @@ func caller(ctx context.Context) string {
 }
 
 // Missing answers requests under [wire.Base] that no route is for, with a problem. It is
-// for the pattern "/api/".
+// for the pattern [wire.Base] with a slash behind it.
 func (a *API) Missing() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		allowed := a.allowed(r.URL.EscapedPath())

@@ -46,7 +46,7 @@ func serve(t testing.TB, store api.Store) *server {
 	for _, r := range a.Routes() {
 		mux.Handle(r.Method+" "+r.Pattern, r.Handler)
 	}
-	mux.Handle("/api/", a.Missing())
+	mux.Handle(base+"/", a.Missing())
 	s := &server{api: a, log: new(bytes.Buffer)}
 	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "req-1")
@@ -156,7 +156,7 @@ func TestEveryReadAnswersAsItsGoldenFile(t *testing.T) {
 func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	var got bytes.Buffer
-	for _, header := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Link", "Vary"} {
+	for _, header := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Cross-Origin-Resource-Policy", "Link", "Vary"} {
 		if value := w.Header().Get(header); value != "" {
 			got.WriteString(header + ": " + value + "\n")
 		}

@@ -213,11 +213,11 @@ func (a *API) ofOthers() []operation {
 	return []operation{
 		{
 			id: "get-component-badge", path: wire.Base + "/badges/{repository}/{badge}", tag: "badges", summary: "A badge of the latest release of a component, SVG",
-			endpoint: to(a.componentBadge), media: []string{badge.ContentType}, errors: missing,
+			endpoint: to(a.componentBadge), media: []string{badge.ContentType}, errors: missing, embedded: true,
 		},
 		{
 			id: "get-release-badge", path: wire.Base + "/badges/{repository}/{name}/{badge}", tag: "badges", summary: "A badge of a release, SVG",
-			endpoint: to(a.releaseBadge), media: []string{badge.ContentType}, errors: missing,
+			endpoint: to(a.releaseBadge), media: []string{badge.ContentType}, errors: missing, embedded: true,
 		},
 		{
 			id: "get-releases-atom", path: wire.Base + "/atom/releases", tag: "feeds", summary: "The newest releases as an Atom feed (RFC 4287)",

@@ -142,7 +142,11 @@ func FuzzNoRequestMakesTheServerFail(f *testing.F) {
 	all := calls(f, s.api.OpenAPI())
 	for i := range all {
 		f.Add(uint8(i), []byte{0, 4, 8, 12}, "", spdx)
-		for _, hostile := range hostileTexts() {
+		// Each text for some operations: a fuzzer runs all of these before it begins.
+		for j, hostile := range hostileTexts() {
+			if (i+j)%5 > 0 {
+				continue
+			}
 			f.Add(uint8(i), []byte{3, 3, 3, 3, 3, 3, 3, 3}, hostile, []byte(hostile))
 			f.Add(uint8(i), []byte{0, 0, 2, 3, 3, 3, 0, 1}, hostile, []byte(`{"spdxVersion":"SPDX-2.3","packages":[`+hostile))
 		}

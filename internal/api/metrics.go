@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 
-	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/service"
 )
@@ -24,27 +23,33 @@ func (a *API) Metrics(ctx context.Context, e *service.Exposition) error {
 	if err != nil {
 		return err
 	}
-	gauge := func(name, help string, value func(*account.Standing, *wire.KPI) (float64, bool)) {
+	type measured struct {
+		repository string
+		kpi        wire.KPI
+	}
+	var releases []measured
+	for i := range components {
+		trend := components[i].Trend
+		for j := max(0, len(trend)-mostMeasured); j < len(trend); j++ {
+			releases = append(releases, measured{components[i].Repository, wire.KPIOf(&trend[j])})
+		}
+	}
+	gauge := func(name, help string, value func(*wire.KPI) (float64, bool)) {
 		e.Family(name, "gauge", help)
-		for i := range components {
-			trend := components[i].Trend
-			for j := range trend[max(0, len(trend)-mostMeasured):] {
-				s := &trend[max(0, len(trend)-mostMeasured)+j]
-				kpi := wire.KPIOf(s)
-				if v, ok := value(s, &kpi); ok {
-					e.Sample(v, "repository", components[i].Repository, "version", s.Version)
-				}
+		for i := range releases {
+			if v, ok := value(&releases[i].kpi); ok {
+				e.Sample(v, "repository", releases[i].repository, "version", releases[i].kpi.Version)
 			}
 		}
 	}
 	gauge("tallyman_release_build_duration_seconds", "How long the build of the release took, by verified provenance.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return known(k.BuildDuration) })
+		func(k *wire.KPI) (float64, bool) { return known(k.BuildDuration) })
 	gauge("tallyman_release_build_duration_known", "Whether the build duration of the release is known.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return asNumber(k.BuildDuration != nil), true })
+		func(k *wire.KPI) (float64, bool) { return asNumber(k.BuildDuration != nil), true })
 	gauge("tallyman_release_critical_findings", "Critical findings of the release now, without those that VEX suppresses.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return known(k.Critical) })
+		func(k *wire.KPI) (float64, bool) { return known(k.Critical) })
 	gauge("tallyman_release_critical_findings_known", "Whether the critical findings of the release are known.",
-		func(_ *account.Standing, k *wire.KPI) (float64, bool) { return asNumber(k.Critical != nil), true })
+		func(k *wire.KPI) (float64, bool) { return asNumber(k.Critical != nil), true })
 	e.Family("tallyman_release_verdict", "gauge", "The verdict on the release now; the value is always 1.")
 	for i := range components {
 		if latest := components[i].Latest; latest != nil {

@@ -31,8 +31,10 @@ type operation struct {
 	// cache is the Cache-Control of its answers; empty for [cacheAsk].
 	cache string
 	// paged lists have the header Link.
-	paged  bool
-	params []Param
+	paged bool
+	// embedded answers are shown in pages of others, as images.
+	embedded bool
+	params   []Param
 }
 
 func (o *operation) role() access.Role {

@@ -76,6 +76,9 @@ func (o *operation) write(w http.ResponseWriter, r *http.Request, got *answer) {
 	if got.next != nil && o.paged {
 		h.Set("Link", "<"+nextURL(r.URL, *got.next)+`>; rel="next"`)
 	}
+	if o.embedded {
+		h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	}
 	if got.location != "" {
 		h.Set("Location", got.location)
 	}

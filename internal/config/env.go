@@ -86,7 +86,7 @@ func trimLineEnd(s string) string {
 // unknownVariable never shows the value: a mistyped name may hold a secret.
 func (r *resolver) unknownVariable(name string, known []string) {
 	what := "unknown variable" + suggest(name, known)
-	if owner, keys := foreign(r.program); slices.ContainsFunc(keys, func(s setting) bool { return s.env() == name }) {
+	if owner, keys := foreign(r.program); slices.ContainsFunc(keys, func(key string) bool { return envOf(key) == name }) {
 		what = "a setting of " + owner + ", not of " + r.program
 	}
 	r.mistake(Mistake{

@@ -94,8 +94,8 @@ func (r *resolver) unknownKey(prefix, name, what, expected string) {
 			known[i] = s.key
 		}
 		what = "unknown key" + suggest(key, append(known, r.groups()...))
-		if owner, keys := foreign(r.program); slices.ContainsFunc(keys, func(s setting) bool {
-			return s.key == key || strings.HasPrefix(s.key, key+".")
+		if owner, keys := foreign(r.program); slices.ContainsFunc(keys, func(theirs string) bool {
+			return theirs == key || strings.HasPrefix(theirs, key+".")
 		}) {
 			what = "a setting of " + owner + ", not of " + r.program
 		}

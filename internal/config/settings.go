@@ -281,15 +281,8 @@ const (
 
 func (s setting) flag() string { return strings.NewReplacer(".", "-", "_", "-").Replace(s.key) }
 
-func (s setting) env() string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.key, ".", "_"))
-}
+func (s setting) env() string { return envOf(s.key) }
 
-// foreign are the keys that the other program has and this one has not, for a
-// better hint at a misplaced key.
-func foreign(program string) (owner string, keys []setting) {
-	if program == "web" {
-		return "worker", new(Worker).settings()
-	}
-	return "web", new(Web).settings()
+func envOf(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }

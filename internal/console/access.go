@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -11,23 +12,31 @@ import (
 
 // SignIn shows the page that asks who it is. It is part of [access.Pages].
 func (c *Console) SignIn(w http.ResponseWriter, r *http.Request, status int, s access.SignIn) {
-	c.form(w, r, status, signInPage(c.page("Sign in"), s))
+	c.form(w, r, status, signInPage(c.apart(r, "Sign in"), s))
 }
 
 // Tokens shows the page of tokens. It is part of [access.Pages].
 func (c *Console) Tokens(w http.ResponseWriter, r *http.Request, status int, l access.TokenList) {
-	c.form(w, r, status, tokensPage(c.page("Tokens"), l))
+	c.form(w, r, status, tokensPage(c.titled(r, "Tokens"), l))
 }
 
 // Audit shows the audit log. It is part of [access.Pages].
 func (c *Console) Audit(w http.ResponseWriter, r *http.Request, status int, l access.AuditLog) {
-	c.form(w, r, status, auditPage(c.page("Audit log"), l))
+	c.form(w, r, status, auditPage(c.titled(r, "Audit log"), l))
 }
 
 // Refuse shows why something is not done. It is part of [access.Pages].
 func (c *Console) Refuse(w http.ResponseWriter, r *http.Request, status int, refusal access.Refusal) {
-	c.form(w, r, status, refusalPage(c.page(refusal.Title), refusal))
+	p := c.titled(r, refusal.Title)
+	p.Apart = !reads(r.Context())
+	c.form(w, r, status, refusalPage(p, refusal))
 }
+
+// reads reports whether who asks may look at pages at all.
+func reads(ctx context.Context) bool { return access.Of(ctx).May(access.Viewer, grant.Read) }
+
+// rescans reports whether somebody may ask for another look.
+func rescans(p access.Principal) bool { return p.May(access.Operator, grant.Rescan) }
 
 // manages reports whether somebody may make tokens.
 func manages(p access.Principal) bool { return p.May(access.Operator, grant.Tokens) }

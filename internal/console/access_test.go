@@ -21,7 +21,7 @@ const hostile = `"><script>alert(1)</script><a href='javascript:x'>`
 // shown renders a page of access for a principal.
 func shown(t *testing.T, who access.Principal, show func(access.Pages, http.ResponseWriter, *http.Request)) (*httptest.ResponseRecorder, document) {
 	t.Helper()
-	c, err := console.New(console.Config{Store: fixed{}, Log: zerolog.New(&bytes.Buffer{}), Now: func() time.Time { return now }})
+	c, err := console.New(console.Config{Store: &memory{}, Log: zerolog.New(&bytes.Buffer{}), Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +68,8 @@ func TestPagesOfAccessAreHarmlessAndKeptByNobody(t *testing.T) {
 		if got := w.Header().Get("Content-Security-Policy"); !strings.Contains(got, "form-action 'self'") || !strings.Contains(got, "default-src 'none'") {
 			t.Errorf("%s: Content-Security-Policy: got %q", name, got)
 		}
-		if len(d.all("script")) > 0 || len(d.all("style")) > 0 || len(d.all("main")) != 1 || len(d.all("h1")) != 1 {
-			t.Errorf("%s: got a script, a style, or not one main and one heading:\n%s", name, w.Body)
+		if len(d.all("script")) != 1 || text(d.all("script")[0]) != "" || len(d.all("style")) > 0 || len(d.all("main")) != 1 || len(d.all("h1")) != 1 {
+			t.Errorf("%s: got a script but our file, a style, or not one main and one heading:\n%s", name, w.Body)
 		}
 		ids, labelled := map[string]bool{}, map[string]bool{}
 		for _, n := range d.all("label") {

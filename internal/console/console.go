@@ -1,49 +1,56 @@
 package console
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
-	"github.com/a-h/templ"
 	"github.com/rs/zerolog"
 
-	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/api"
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
-	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// Store is what the console reads; *store.Store implements it.
-type Store interface {
-	// Overview returns all components in the order in which they are shown.
-	Overview(ctx context.Context) ([]release.Component, error)
-}
-
-// Config holds what a [Console] works with. All fields are needed, except that a
-// nil Now is time.Now.
+// Config holds what a [Console] works with. Store and Log are needed.
 type Config struct {
 	Store Store
 	Log   zerolog.Logger
+	// Now is the clock; nil is time.Now.
 	Now   func() time.Time
 	Build buildinfo.Info
+	// Ask hands what somebody asks for to the worker, and writes down that they did; nil
+	// asks the store and writes nothing down.
+	Ask func(context.Context, account.Request) error
+	// Reference is what the API can do, for the page that says so; nil where there is no
+	// API, and then no such page.
+	Reference *api.Reference
+	// Settings are those of the process, for the page that shows them: without secrets.
+	Settings []Setting
+	// LiveEvery is how often progress is read for who follows it, and LiveMost how many
+	// may follow at once. 0 is one second, and 64.
+	LiveEvery time.Duration
+	LiveMost  int
+}
+
+// Setting is a setting of the process, as it may be shown.
+type Setting struct {
+	Key, Value, Origin string
 }
 
 // readTimeout bounds how long a page waits for the store.
 const readTimeout = 5 * time.Second
 
-// contentPolicy lets a page use nothing but this server's own style sheet and
-// icon, and send forms to it alone: no scripts, no frames.
-const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-
 // Console serves the pages. It is safe for concurrent use.
 type Console struct {
 	cfg    Config
 	assets *assets
+	live   *live
+	closed chan struct{}
+	close  sync.Once
 }
 
 // New reads the assets, so that a mistake in them stops the start.
@@ -54,36 +61,28 @@ func New(cfg Config) (*Console, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Ask == nil {
+		cfg.Ask = cfg.Store.Ask
+	}
+	if cfg.LiveEvery <= 0 {
+		cfg.LiveEvery = time.Second
+	}
+	if cfg.LiveMost <= 0 {
+		cfg.LiveMost = 64
+	}
 	a, err := loadAssets()
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	return &Console{cfg: cfg, assets: a}, nil
+	c := &Console{cfg: cfg, assets: a, closed: make(chan struct{})}
+	c.live = newLive(cfg.LiveEvery, cfg.LiveMost, c.readLive)
+	return c, nil
 }
 
-// Routes are the pages and their assets, and who may see them.
-func (c *Console) Routes() []access.Route {
-	return []access.Route{
-		{Method: http.MethodGet, Pattern: "/{$}", Kind: access.Page, Role: access.Viewer, Handler: http.HandlerFunc(c.overview)},
-		{Method: http.MethodGet, Pattern: assetPrefix + "{name}", Kind: access.Public, Handler: http.HandlerFunc(c.assets.serve)},
-	}
-}
-
-func (c *Console) overview(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
-	defer cancel()
-	components, err := c.cfg.Store.Overview(ctx)
-	if err != nil {
-		if r.Context().Err() != nil {
-			return // nobody is waiting for the answer
-		}
-		c.cfg.Log.Error().Err(err).Str("page", "overview").Msg("store cannot be read")
-		w.Header().Set("Retry-After", "10")
-		c.render(w, r, http.StatusServiceUnavailable, unavailable(c.page("Store cannot be read")))
-		return
-	}
-	c.render(w, r, http.StatusOK, overviewPage(c.page("Overview"), newOverview(components, c.cfg.Now())))
-}
+// Close ends the answers that would go on for ever. A server that shuts down has to call
+// it first (http.Server.RegisterOnShutdown), or it waits for them. It may be called more
+// than once.
+func (c *Console) Close() { c.close.Do(func() { close(c.closed) }) }
 
 // page is what the frame of every page shows.
 type page struct {
@@ -92,68 +91,52 @@ type page struct {
 	Build buildinfo.Info
 	// Assets tells where each file is served.
 	Assets map[string]string
+	// Docs is where it says what the API can do, empty where there is none.
+	Docs string
+	// Apart: without what needs somebody to be signed in, the menu and the search.
+	Apart bool
+	// Section is the address of the entry of the menu that the page belongs to.
+	Section string
+	// Term is what stands in the search box.
+	Term string
+	Data dataAge
+	// Fragment: only the content, for a page that has the frame already.
+	Fragment bool
+
+	at time.Time
+	q  query
 }
 
-func (c *Console) page(title string) page {
+// bare is the frame of a page about which the store says nothing.
+func (c *Console) bare(r *http.Request) *page {
 	now := c.cfg.Now()
-	return page{Title: title, Now: newMoment(now, now), Build: c.cfg.Build, Assets: c.assets.urls}
+	return &page{
+		Now: newMoment(now, now), Build: c.cfg.Build, Assets: c.assets.urls,
+		Docs: c.docs(), at: now, q: newQuery(r.URL),
+	}
 }
 
-// render makes the whole page before it sends any of it, so that a failure shows
-// as one.
-func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, content templ.Component) {
-	body, ok := c.make(w, r, content)
-	if !ok {
-		return
-	}
-	h := w.Header()
-	if status != http.StatusOK {
-		h.Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
-		writeBody(w, r, body)
-		return
-	}
-	// Kept, but asked about each time; equal pages are not sent again.
-	h.Set("Cache-Control", "private, no-cache")
-	sum := sha256.Sum256(body)
-	h.Set("ETag", `"`+base64.RawURLEncoding.EncodeToString(sum[:16])+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+// titled is the frame of a page about which the store says nothing, with its title.
+func (c *Console) titled(r *http.Request, title string) *page {
+	p := c.bare(r)
+	p.Title = title
+	return p
 }
 
-// form is a page that nobody keeps: it has forms or secrets in it, or says that
-// something was refused.
-func (c *Console) form(w http.ResponseWriter, r *http.Request, status int, content templ.Component) {
-	body, ok := c.make(w, r, content)
-	if !ok {
-		return
-	}
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	writeBody(w, r, body)
+// apart is the frame of a page for who is not signed in.
+func (c *Console) apart(r *http.Request, title string) *page {
+	p := c.titled(r, title)
+	p.Apart = true
+	return p
 }
 
-// make renders a page and sets the headers that every page has. It returns false when it
-// has answered that there is none.
-func (c *Console) make(w http.ResponseWriter, r *http.Request, content templ.Component) ([]byte, bool) {
-	var body bytes.Buffer
-	if err := content.Render(r.Context(), &body); err != nil {
-		c.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("page cannot be made")
-		http.Error(w, "The page cannot be made. The log says why.", http.StatusInternalServerError)
-		return nil, false
+// page is the frame of a page, with the age of the advisory data.
+func (c *Console) page(ctx context.Context, r *http.Request) (*page, error) {
+	p := c.bare(r)
+	data, err := c.cfg.Store.AdvisoryData(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read age of advisory data: %w", err)
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", contentPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	// Not no-referrer: a form would then say that it comes from nowhere, and be refused
-	// where the browser does not say Sec-Fetch-Site.
-	h.Set("Referrer-Policy", "same-origin")
-	return body.Bytes(), true
-}
-
-// writeBody drops the error: it is that of a client that went away.
-func writeBody(w http.ResponseWriter, r *http.Request, body []byte) {
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body)
-	}
+	p.Data = newDataAge(data, p.at)
+	return p, nil
 }

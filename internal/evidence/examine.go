@@ -182,11 +182,18 @@ func (e *Examiner) examineSubject(ctx context.Context, repository string, s subj
 	if err := v.find(ctx, s.inIndex); err != nil {
 		return release.Examination{}, err
 	}
+	found := make([]struct {
+		paper release.Paper
+		gap   *release.Gap
+	}, len(v.leaves))
+	each(len(v.leaves), func(i int) { found[i].paper, found[i].gap = e.read(ctx, v, v.leaves[i]) })
 	var papers []release.Paper
-	for _, l := range v.leaves {
-		if paper, ok := e.read(ctx, v, l); ok {
-			papers = append(papers, paper)
+	for i := range found {
+		if found[i].gap != nil {
+			v.gaps = append(v.gaps, *found[i].gap)
+			continue
 		}
+		papers = append(papers, found[i].paper)
 	}
 	if err := context.Cause(ctx); err != nil {
 		return release.Examination{}, err
@@ -194,20 +201,21 @@ func (e *Examiner) examineSubject(ctx context.Context, repository string, s subj
 	return release.Examination{Evidence: pieces(s, papers, v.gaps), Other: others(papers), Gaps: v.gaps}, nil
 }
 
-// read fetches a paper and verifies it. It returns false, and notes a gap, when
-// the paper cannot be had.
-func (e *Examiner) read(ctx context.Context, v *visit, l leaf) (release.Paper, bool) {
+// read fetches a paper and verifies it. It returns a gap when the paper cannot be had.
+func (e *Examiner) read(ctx context.Context, v *visit, l leaf) (release.Paper, *release.Gap) {
 	kinds := mayBe(l.format, l.layer.Annotations, l.annotations)
 	where := string(l.layouts[0]) + ": " + string(l.format)
+	missed := func(err error) (release.Paper, *release.Gap) {
+		gap := v.gap(kinds, where, err)
+		return release.Paper{}, &gap
+	}
 	digest, err := release.ParseDigest(l.layer.Digest.String())
 	if err != nil {
-		v.missed(kinds, where, err)
-		return release.Paper{}, false
+		return missed(err)
 	}
 	where += " " + digest.Short()
 	if l.layer.Size > v.limit {
-		v.missed(kinds, where, fmt.Errorf("%w: expected at most %d bytes, found %d", registry.ErrTooLarge, v.limit, l.layer.Size))
-		return release.Paper{}, false
+		return missed(fmt.Errorf("%w: expected at most %d bytes, found %d", registry.ErrTooLarge, v.limit, l.layer.Size))
 	}
 	var blob []byte
 	err = v.ask(func() (err error) {
@@ -215,85 +223,18 @@ func (e *Examiner) read(ctx context.Context, v *visit, l leaf) (release.Paper, b
 		return err
 	})
 	if err != nil {
-		v.missed(kinds, where, err)
-		return release.Paper{}, false
+		return missed(err)
 	}
 	paper := release.Paper{Found: l.layouts, Manifest: l.manifest, Blob: digest, LogIndex: -1}
 	e.trust.assess(l, blob, v.subject, &paper)
 	if paper.Kind == "" && len(kinds) > 1 {
 		// It may be the one paper that is looked for, so that no kind is absent.
-		v.missed(kinds, where, errors.New(paper.Reason))
-		return release.Paper{}, false
+		return missed(errors.New(paper.Reason))
 	}
 	if paper.Kind == "" {
 		paper.Kind = kinds[0]
 	}
-	return paper, true
-}
-
-// assess reads a paper, and verifies one that is signed.
-func (t *trust) assess(l leaf, blob []byte, subject release.Digest, paper *release.Paper) {
-	var signed *entity
-	var err error
-	switch {
-	case l.format == formatStatement, l.format == formatAttached:
-		t.assessUnsigned(l.format, blob, subject, paper)
-		return
-	case l.format == formatBundle:
-		signed, err = recovered(func() (*entity, error) { return fromBundle(blob) })
-	case l.format == formatEnvelope && t.nobody:
-		// What would prove the signature is not looked at, and may be in a form that
-		// is not supported.
-		signed, err = recovered(func() (*entity, error) { return fromTag(l.format, blob, nil) })
-	default:
-		signed, err = recovered(func() (*entity, error) { return fromTag(l.format, blob, l.layer.Annotations) })
-	}
-	if err != nil {
-		paper.State, paper.Reason = release.StateInvalid, clip(err.Error())
-		if errors.Is(err, errUnsupported) {
-			paper.State = release.StateUnknown
-		}
-		return
-	}
-	paper.Kind = release.PaperSignature
-	if signed.statement != nil {
-		paper.PredicateType, paper.Document = signed.statement.predicateType, signed.statement.predicate
-		paper.Kind = kindOf(paper.PredicateType)
-	}
-	t.judge(signed, subject, paper)
-}
-
-// recovered runs a parser of foreign bytes; its panic is an error of the paper.
-func recovered(parse func() (*entity, error)) (e *entity, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			e, err = nil, fmt.Errorf("malformed paper: %v", p)
-		}
-	}()
-	return parse()
-}
-
-// assessUnsigned reads what nobody signed: an attestation of BuildKit, or an SBOM
-// that was attached. It is there, and it proves nothing. The artifact of an attached
-// SBOM may be signed itself (`cosign sign --attachment sbom`); that does not say
-// which image it is about, so that one moved here from another image would pass.
-func (t *trust) assessUnsigned(f format, blob []byte, subject release.Digest, paper *release.Paper) {
-	paper.State, paper.Kind, paper.Document, paper.Unsigned = release.StateInvalid, release.PaperSBOM, blob, true
-	paper.Reason = "unsigned: expected a signature by " + t.expected() + ", found none"
-	if f == formatAttached {
-		return
-	}
-	parsed, err := parseStatement(blob)
-	if err != nil {
-		paper.Kind, paper.Document, paper.Reason = "", nil, clip(err.Error())
-		return
-	}
-	paper.PredicateType, paper.Document = parsed.predicateType, parsed.predicate
-	paper.Kind = kindOf(parsed.predicateType)
-	if err := parsed.about(subject); err != nil {
-		paper.Misplaced = true
-		paper.Reason += "; " + clip(err.Error())
-	}
+	return paper, nil
 }
 
 // pieces sorts papers into one piece for each kind.

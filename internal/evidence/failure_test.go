@@ -105,8 +105,9 @@ func TestAThrottlingRegistryIsLeftAloneAndItsWishIsPassedOn(t *testing.T) {
 			t.Errorf("%s of %s: got %s: %s", piece.Kind, piece.On, piece.State, piece.Reason)
 		}
 	}
-	if gap := got.Gaps[0]; gap.Cause != release.CauseThrottled || gap.RetryAfter != 7*time.Second {
-		t.Errorf("gap: got %+v, want throttled for 7 s", gap)
+	// A question that another digest's answer kept from being asked has what is left of it.
+	if gap := got.Gaps[0]; gap.Cause != release.CauseThrottled || gap.RetryAfter > 7*time.Second || gap.RetryAfter < 5*time.Second {
+		t.Errorf("gap: got %+v, want throttled for 7 s, or what is left of it", gap)
 	}
 	before := s.Requests()
 	s.examine(trust)

@@ -31,11 +31,13 @@ func WriteTable(w io.Writer, examinations []release.Examination) error {
 }
 
 type reportJSON struct {
-	Schema string      `json:"schema"`
-	Images []imageJSON `json:"images"`
+	Schema string        `json:"schema"`
+	Images []ImageReport `json:"images"`
 }
 
-type imageJSON struct {
+// ImageReport is an examination in JSON. Who says more of an image puts it beside these
+// fields.
+type ImageReport struct {
 	Repository string                          `json:"repository"`
 	Digest     release.Digest                  `json:"digest"`
 	At         time.Time                       `json:"at"`
@@ -84,9 +86,9 @@ type gapJSON struct {
 // lists are there when they are empty, times are RFC 3339 in UTC. The documents
 // themselves are left out; they are in the registry under the digest of the blob.
 func WriteJSON(w io.Writer, examinations []release.Examination) error {
-	report := reportJSON{Schema: Schema, Images: make([]imageJSON, 0, len(examinations))}
+	report := reportJSON{Schema: Schema, Images: make([]ImageReport, 0, len(examinations))}
 	for _, e := range examinations {
-		report.Images = append(report.Images, imageOf(e))
+		report.Images = append(report.Images, ReportOf(e))
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
@@ -94,8 +96,9 @@ func WriteJSON(w io.Writer, examinations []release.Examination) error {
 	return encoder.Encode(report)
 }
 
-func imageOf(e release.Examination) imageJSON {
-	image := imageJSON{
+// ReportOf returns the form of an examination in JSON, in which [WriteJSON] writes it.
+func ReportOf(e release.Examination) ImageReport {
+	image := ImageReport{
 		Repository: e.Repository, Digest: e.Digest, At: e.At,
 		States:   make(map[release.PaperKind]stateJSON),
 		Evidence: make([]pieceJSON, 0, len(e.Evidence)), Other: papersOf(e.Other), Gaps: make([]gapJSON, 0, len(e.Gaps)),

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"slices"
@@ -64,6 +65,51 @@ func (l *Layout) Blob(ctx context.Context, _ string, digest release.Digest, limi
 	return blob, nil
 }
 
+// Stream opens a blob of size bytes that is too large to hold. The reader fails at
+// the end of what does not have the digest; whoever reads closes it.
+func (l *Layout) Stream(ctx context.Context, _ string, digest release.Digest, size int64) (io.ReadCloser, error) {
+	op := "read blob " + string(digest) + " of " + l.path
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	}
+	if _, err := release.ParseDigest(string(digest)); err != nil {
+		return nil, failed(op, err)
+	}
+	name := folderBlobs + "/" + strings.TrimPrefix(string(digest), "sha256:")
+	file, found, err := l.files.Open(name)
+	if err != nil {
+		return nil, failed(op, err)
+	}
+	if found != size {
+		return nil, errors.Join(failed(op, fmt.Errorf("%s: expected %d bytes, found %d", name, size, found)), file.Close())
+	}
+	return &hashed{ReadCloser: file, hash: sha256.New(), want: digest, op: op}, nil
+}
+
+// hashed is a blob that is compared with its digest as it is read.
+type hashed struct {
+	io.ReadCloser
+
+	hash hash.Hash
+	want release.Digest
+	op   string
+}
+
+// Read implements [io.Reader].
+func (h *hashed) Read(p []byte) (int, error) {
+	n, err := h.ReadCloser.Read(p)
+	h.hash.Write(p[:n])
+	switch {
+	case errors.Is(err, io.EOF):
+		if found := release.Digest("sha256:" + hex.EncodeToString(h.hash.Sum(nil))); found != h.want {
+			return n, failed(h.op, fmt.Errorf("expected content of that digest, found %s", found))
+		}
+	case err != nil:
+		err = failed(h.op, err)
+	}
+	return n, err
+}
+
 // Referrers lists the manifests whose subject is the digest, in index.json or only
 // among the blobs, as `cosign save` leaves them, and what index.json marks as an
 // attestation of it.
@@ -88,7 +134,7 @@ func failed(op string, err error) error {
 }
 
 func (l *Layout) read(name string, limit int64) ([]byte, error) {
-	file, size, err := l.files.open(name)
+	file, size, err := l.files.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +217,7 @@ func mediaTypeOf(b []byte) (types.MediaType, error) {
 // is so because a layout need not list what refers to its images. One that cannot be
 // read may be any image's.
 func (l *Layout) findReferrers() (map[release.Digest][]v1.Descriptor, error) {
-	names, err := l.files.blobs()
+	names, err := l.files.Blobs()
 	if err != nil {
 		return nil, err
 	}
@@ -203,7 +249,7 @@ func (l *Layout) findReferrers() (map[release.Digest][]v1.Descriptor, error) {
 // for any other.
 func (l *Layout) referrer(digest release.Digest) (v1.Descriptor, release.Digest, error) {
 	name := folderBlobs + "/" + strings.TrimPrefix(string(digest), "sha256:")
-	file, size, err := l.files.open(name)
+	file, size, err := l.files.Open(name)
 	if err != nil {
 		return v1.Descriptor{}, "", err
 	}

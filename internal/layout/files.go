@@ -22,13 +22,14 @@ const (
 	maxFiles = 20_000
 )
 
-// files are the files of a layout, by slashed names. An implementation is safe for
-// concurrent use.
-type files interface {
-	// open returns a regular file with its size.
-	open(name string) (io.ReadCloser, int64, error)
-	// blobs lists the names in the folder of blobs.
-	blobs() ([]string, error)
+// Files are the files of a layout, by slashed names such as index.json. An
+// implementation is safe for concurrent use.
+type Files interface {
+	// Open returns a regular file with its size in bytes. One that is not there is an
+	// error that is [fs.ErrNotExist].
+	Open(name string) (io.ReadCloser, int64, error)
+	// Blobs lists the names in the folder blobs/sha256.
+	Blobs() ([]string, error)
 	Close() error
 }
 
@@ -37,7 +38,8 @@ var errNotRegular = errors.New("expected a regular file")
 // folder is a folder that nothing leads out of.
 type folder struct{ root *os.Root }
 
-func (f folder) open(name string) (io.ReadCloser, int64, error) {
+// Open implements [Files].
+func (f folder) Open(name string) (io.ReadCloser, int64, error) {
 	// Without O_NONBLOCK a named pipe would be waited for.
 	file, err := f.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -53,7 +55,8 @@ func (f folder) open(name string) (io.ReadCloser, int64, error) {
 	return file, info.Size(), nil
 }
 
-func (f folder) blobs() ([]string, error) {
+// Blobs implements [Files].
+func (f folder) Blobs() ([]string, error) {
 	dir, err := f.root.Open(folderBlobs)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -68,6 +71,7 @@ func (f folder) blobs() ([]string, error) {
 	return names, nil
 }
 
+// Close implements [Files].
 func (f folder) Close() error { return f.root.Close() }
 
 // archive is a tar file. Nothing of it is unpacked: its files are read where they
@@ -120,7 +124,8 @@ func (a *archive) list() error {
 	}
 }
 
-func (a *archive) open(name string) (io.ReadCloser, int64, error) {
+// Open implements [Files].
+func (a *archive) Open(name string) (io.ReadCloser, int64, error) {
 	part, ok := a.parts[name]
 	if !ok {
 		return nil, 0, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
@@ -128,7 +133,8 @@ func (a *archive) open(name string) (io.ReadCloser, int64, error) {
 	return io.NopCloser(io.NewSectionReader(a.file, part.offset, part.size)), part.size, nil
 }
 
-func (a *archive) blobs() ([]string, error) {
+// Blobs implements [Files].
+func (a *archive) Blobs() ([]string, error) {
 	names := make([]string, 0, len(a.parts))
 	for name := range a.parts {
 		if dir, base := path.Split(name); dir == folderBlobs+"/" {
@@ -138,4 +144,5 @@ func (a *archive) blobs() ([]string, error) {
 	return names, nil
 }
 
+// Close implements [Files].
 func (a *archive) Close() error { return a.file.Close() }

@@ -36,7 +36,7 @@ const (
 // Layout is an image layout that was opened. It is safe for concurrent use.
 type Layout struct {
 	path  string
-	files files
+	files Files
 	// names are those of index.json, and the tags that papers would lie under.
 	names map[string][]release.Digest
 	// marked are the attestations that stand in index.json itself.
@@ -75,15 +75,21 @@ func Open(path string) (*Layout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("image layout %s: %w", path, err)
 	}
-	l := &Layout{path: path, files: opened, names: make(map[string][]release.Digest), marked: make(map[release.Digest][]v1.Descriptor)}
+	return From(path, opened)
+}
+
+// From is [Open] for files that lie elsewhere; path names them in errors. It closes
+// them when it fails, and otherwise [Layout.Close] does.
+func From(path string, files Files) (*Layout, error) {
+	l := &Layout{path: path, files: files, names: make(map[string][]release.Digest), marked: make(map[release.Digest][]v1.Descriptor)}
 	l.referrers = sync.OnceValues(l.findReferrers)
 	if err := l.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("image layout %s: %w", path, err), opened.Close())
+		return nil, errors.Join(fmt.Errorf("image layout %s: %w", path, err), files.Close())
 	}
 	return l, nil
 }
 
-func openFiles(path string) (files, error) {
+func openFiles(path string) (Files, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err

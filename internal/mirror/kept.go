@@ -49,6 +49,22 @@ func readKept(dir, source string) kept {
 	return k
 }
 
+// Synced tells when the source was last asked for the feeds of a database, by ecosystem: a
+// source that has nothing new leaves the database as it was made, and its data are fresh
+// all the same. It is empty where the data, which the digest names, are not of an update.
+func Synced(database, digest string) map[string]time.Time {
+	all := make(map[string]time.Time)
+	raw, err := os.ReadFile(filepath.Join(Dir(database), "state.json"))
+	var k kept
+	if err != nil || json.Unmarshal(raw, &k) != nil || k.Database != digest {
+		return all
+	}
+	for ecosystem, f := range k.Feeds {
+		all[ecosystem] = f.State.SyncedAt
+	}
+	return all
+}
+
 func (k *kept) state(ecosystem string) feed.State { return k.Feeds[ecosystem].State }
 
 func (k *kept) has(ecosystem string) bool {

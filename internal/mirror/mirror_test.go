@@ -311,3 +311,21 @@ func write(t *testing.T, name, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestASourceWithNothingNewIsAsFreshAsWhenItWasAsked(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.zips["Go"] = zipOf(t, "Go", 3)
+	for range 2 {
+		report, err := p.update(t, false, "Go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mirror.Synced(p.database, report.Digest); !got["Go"].Equal(now) || len(got) != 1 {
+			t.Errorf("got %v, want Go at %s", got, now)
+		}
+	}
+	if got := mirror.Synced(p.database, "sha256:of other data"); len(got) != 0 {
+		t.Errorf("of data that no update made: got %v, want nothing", got)
+	}
+}

@@ -59,7 +59,7 @@ func catalogue() []fact {
 		facts,
 		fact{"sbom.missing_on", list, "platforms that are known to have no verified SBOM of their own", func(s *scene) any { return s.facts.SBOMMissingOn }},
 		fact{"sbom.unknown_on", list, "platforms of which that is not known", func(s *scene) any { return s.facts.SBOMUnknownOn }},
-		fact{"rebuilders", types.IntType, "distinct verified identities that signed provenance about the digest; not known while the provenance is unknown", rebuilders},
+		fact{"rebuilders", types.IntType, "distinct verified identities that signed provenance about the digest, or about every platform of it; not known while the provenance is unknown", rebuilders},
 	)
 	facts = append(facts, packageFacts()...)
 	facts = append(facts, findingFacts()...)

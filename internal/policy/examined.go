@@ -19,25 +19,20 @@ func Examined(e release.Examination) Facts {
 		VEX:        evidenceOf(e, release.PaperVEX),
 		Summary:    evidenceOf(e, release.PaperSummary),
 	}
-	rebuilders := make(map[release.Signer]bool)
 	for _, piece := range e.Evidence {
-		switch {
-		case piece.Kind == release.PaperProvenance && piece.Subject == e.Digest:
-			for _, paper := range verified(piece) {
-				rebuilders[paper.Signer] = true
-			}
-		case piece.Kind == release.PaperSBOM && piece.Subject != e.Digest:
-			f.Platforms = append(f.Platforms, piece.On)
-			switch piece.State {
-			case release.StateVerified:
-			case release.StateAbsent, release.StateInvalid:
-				f.SBOMMissingOn = append(f.SBOMMissingOn, piece.On)
-			default:
-				f.SBOMUnknownOn = append(f.SBOMUnknownOn, piece.On)
-			}
+		if piece.Kind != release.PaperSBOM || piece.Subject == e.Digest {
+			continue
+		}
+		f.Platforms = append(f.Platforms, piece.On)
+		switch piece.State {
+		case release.StateVerified:
+		case release.StateAbsent, release.StateInvalid:
+			f.SBOMMissingOn = append(f.SBOMMissingOn, piece.On)
+		default:
+			f.SBOMUnknownOn = append(f.SBOMUnknownOn, piece.On)
 		}
 	}
-	f.Rebuilders = len(rebuilders)
+	f.Rebuilders = len(e.Rebuilders())
 	return f
 }
 

@@ -31,8 +31,8 @@ type Facts struct {
 	// SBOMUnknownOn those of which it is not known.
 	SBOMMissingOn []string
 	SBOMUnknownOn []string
-	// Rebuilders counts the distinct verified identities that signed provenance
-	// about the digest. Not known while the provenance is unknown.
+	// Rebuilders counts those who vouch for how the image was built, as
+	// [release.Rebuilders] does. Not known while the provenance is unknown.
 	Rebuilders int
 
 	Packages   Packages

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -24,6 +25,7 @@ type Publisher struct {
 	client  *Client
 	options []remote.Option
 	pause   retry.Wait
+	pusher  func() (*remote.Pusher, error)
 }
 
 // NewPublisher returns a publisher. It makes no connection.
@@ -32,13 +34,15 @@ func NewPublisher(cfg Config) *Publisher {
 	// It asks again by itself, at times of its own, also before a long Retry-After
 	// is over.
 	inner := cfg.transport(false)
-	return &Publisher{client: newClient(cfg, inner), pause: retry.Sleep, options: []remote.Option{
+	p := &Publisher{client: newClient(cfg, inner), pause: retry.Sleep, options: []remote.Option{
 		remote.WithAuthFromKeychain(authn.DefaultKeychain),
 		remote.WithTransport(inner),
 		remote.WithUserAgent(cfg.UserAgent),
 		// patiently asks again; the library must not as well.
 		remote.WithRetryStatusCodes(),
 	}}
+	p.pusher = sync.OnceValues(p.makePusher)
+	return p
 }
 
 // Tags lists the tags of a repository; none when there is no such repository.

@@ -33,8 +33,9 @@ func (b *bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(req.Context(), b.timeout,
-		fmt.Errorf("no answer within %s: %w", b.timeout, context.DeadlineExceeded))
+	timeout := b.timeout + patienceOf(req.Context())
+	ctx, cancel := context.WithTimeoutCause(req.Context(), timeout,
+		fmt.Errorf("no answer within %s: %w", timeout, context.DeadlineExceeded))
 	// The turn ends with the context: when the body is closed, or its time is up.
 	context.AfterFunc(ctx, leave)
 	resp, err := b.inner.RoundTrip(req.WithContext(ctx))

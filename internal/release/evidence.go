@@ -226,3 +226,47 @@ func badness(s State) int {
 func (e Evidence) Disputed() bool {
 	return e.State == StateInvalid && slices.ContainsFunc(e.Papers, func(p Paper) bool { return !p.Unsigned })
 }
+
+// Rebuilders returns those who vouch for how an image was built, in order: whoever
+// signed verified provenance about its digest, or about each of its platforms. About
+// some platforms is not about the image: the rest may have been built anyhow.
+//
+// signers has the signers of verified provenance by the manifest that it is about: an
+// entry for the digest and for each platform, empty where there is none.
+func Rebuilders(digest Digest, signers map[Digest][]string) []string {
+	platforms, count := make(map[string]int), 0
+	var all []string
+	for subject, names := range signers {
+		names = slices.Compact(slices.Sorted(slices.Values(names)))
+		if subject == digest {
+			all = append(all, names...)
+			continue
+		}
+		count++
+		for _, name := range names {
+			platforms[name]++
+		}
+	}
+	for name, on := range platforms {
+		if on == count {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Rebuilders is [Rebuilders] of an examination that has papers.
+func (e Examination) Rebuilders() []string {
+	signers := make(map[Digest][]string)
+	for _, piece := range e.Evidence {
+		names := signers[piece.Subject]
+		for i := range piece.Papers {
+			if p := &piece.Papers[i]; piece.Kind == PaperProvenance && p.State == StateVerified {
+				names = append(names, p.Signer.String())
+			}
+		}
+		signers[piece.Subject] = names
+	}
+	return Rebuilders(e.Digest, signers)
+}

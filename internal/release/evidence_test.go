@@ -1,6 +1,7 @@
 package release_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,5 +88,29 @@ func TestSignerString(t *testing.T) {
 		if got := signer.String(); got != want || strings.Contains(got, "  ") {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestRebuilders(t *testing.T) {
+	t.Parallel()
+	const index, amd64, arm64 = release.Digest("index"), release.Digest("amd64"), release.Digest("arm64")
+	tests := map[string]struct {
+		signers map[release.Digest][]string
+		want    []string
+	}{
+		"nobody":                        {map[release.Digest][]string{index: nil, amd64: nil}, nil},
+		"about the index":               {map[release.Digest][]string{index: {"b", "a", "a"}, amd64: nil, arm64: nil}, []string{"a", "b"}},
+		"about every platform":          {map[release.Digest][]string{index: nil, amd64: {"a", "b"}, arm64: {"a"}}, []string{"a"}},
+		"about both, counted once":      {map[release.Digest][]string{index: {"a"}, amd64: {"a"}, arm64: {"a"}}, []string{"a"}},
+		"twice about a single platform": {map[release.Digest][]string{index: nil, amd64: {"a", "a"}, arm64: nil}, nil},
+		"without an index":              {map[release.Digest][]string{index: {"a"}}, []string{"a"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := release.Rebuilders(index, tt.signers); !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
 	}
 }

@@ -47,6 +47,20 @@ func (p Platform) String() string {
 	return strings.Join(parts, "/")
 }
 
+// PlatformNamed is the reverse of [Platform.String]: a platform of which the name alone
+// is known. It is zero for a text that is none.
+func PlatformNamed(name string) Platform {
+	parts := strings.Split(name, "/")
+	if len(parts) < 2 || len(parts) > 3 {
+		return Platform{}
+	}
+	p := Platform{OS: parts[0], Architecture: parts[1]}
+	if len(parts) > 2 {
+		p.Variant = parts[2]
+	}
+	return p
+}
+
 // Release is an image under a version tag.
 type Release struct {
 	Image Image

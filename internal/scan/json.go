@@ -28,6 +28,17 @@ type jsonDatabase struct {
 	// AgeHours is from newest until the scan; null when unknown.
 	AgeHours *int64 `json:"age_hours"`
 	Records  int    `json:"records"`
+	// AsOf is there for a look back: the advisories are those published by then, each in
+	// the state of newest, and those withdrawn since count.
+	AsOf *time.Time `json:"as_of,omitempty"`
+}
+
+// Data are the advisories that documents were matched against.
+type Data struct {
+	DB  *advisory.Database
+	Now time.Time
+	// AsOf is the day that was looked back to; zero for now.
+	AsOf time.Time
 }
 
 type jsonDocument struct {
@@ -89,8 +100,8 @@ type jsonUnknown struct {
 }
 
 // WriteJSON writes the documents for machines.
-func WriteJSON(out io.Writer, db *advisory.Database, documents []Document, now time.Time) error {
-	report := jsonReport{Schema: Schema, Database: describe(db, now), Documents: make([]jsonDocument, 0, len(documents))}
+func WriteJSON(out io.Writer, data Data, documents []Document) error {
+	report := jsonReport{Schema: Schema, Database: describe(data), Documents: make([]jsonDocument, 0, len(documents))}
 	for i := range documents {
 		report.Documents = append(report.Documents, documentJSON(&documents[i]))
 	}
@@ -106,11 +117,15 @@ func WriteJSON(out io.Writer, db *advisory.Database, documents []Document, now t
 	return nil
 }
 
-func describe(db *advisory.Database, now time.Time) jsonDatabase {
+func describe(data Data) jsonDatabase {
+	db := data.DB
 	d := jsonDatabase{Digest: db.Digest(), Imported: db.Built(), Records: db.Records()}
 	if newest := db.Newest(); !newest.IsZero() {
-		hours := int64(now.Sub(newest) / time.Hour)
+		hours := int64(data.Now.Sub(newest) / time.Hour)
 		d.Newest, d.AgeHours = &newest, &hours
+	}
+	if !data.AsOf.IsZero() {
+		d.AsOf = &data.AsOf
 	}
 	return d
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 )
@@ -81,8 +80,8 @@ type (
 
 // WriteSARIF writes the documents for tools that show code scanning results. What
 // could not be told is a notification: an empty list of results is not "none".
-func WriteSARIF(out io.Writer, db *advisory.Database, documents []Document, version string, now time.Time) error {
-	invocation := sarifInvocation{Successful: true, Properties: map[string]any{"advisories": describe(db, now)}}
+func WriteSARIF(out io.Writer, data Data, documents []Document, version string) error {
+	invocation := sarifInvocation{Successful: true, Properties: map[string]any{"advisories": describe(data)}}
 	run := sarifRun{
 		Tool:    sarifTool{sarifDriver{Name: "tallyman", Version: version, InformationURI: "https://github.com/tallyman-io/tallyman", Rules: []sarifRule{}}},
 		Results: []sarifResult{},

@@ -85,6 +85,8 @@ type Document struct {
 // Scanner scans documents against one database.
 type Scanner struct {
 	DB *advisory.Database
+	// Past is the database as of a day, to look back; nil for what it says now.
+	Past *advisory.Past
 	// Stdin is what the source "-" reads.
 	Stdin io.Reader
 	// VEX is what is said of the findings; nil is nothing.
@@ -109,7 +111,7 @@ func (s *Scanner) each(ctx context.Context, n int, read func(context.Context, *a
 	group, ctx := errgroup.WithContext(ctx)
 	for range min(runtime.GOMAXPROCS(0), n) {
 		group.Go(func() error {
-			matcher := advisory.NewMatcher(s.DB)
+			matcher := s.matcher()
 			for i := range next {
 				var err error
 				if documents[i], err = read(ctx, matcher, i); err != nil {
@@ -134,6 +136,13 @@ func (s *Scanner) each(ctx context.Context, n int, read func(context.Context, *a
 		return nil, fmt.Errorf("scan: %w", err)
 	}
 	return documents, nil
+}
+
+func (s *Scanner) matcher() *advisory.Matcher {
+	if s.Past != nil {
+		return s.Past.Matcher()
+	}
+	return advisory.NewMatcher(s.DB)
 }
 
 func (s *Scanner) file(ctx context.Context, matcher *advisory.Matcher, name string) (Document, error) {

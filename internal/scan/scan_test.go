@@ -139,12 +139,14 @@ func TestReports(t *testing.T) {
 	db := small(t)
 	documents, judged := scanSample(t, scan.Scanner{DB: db}), scanSample(t, withStatements(t, db))
 	for name, render := range map[string]func(io.Writer) error{
-		"report.json":  func(w io.Writer) error { return scan.WriteJSON(w, db, documents, scanned) },
-		"report.txt":   func(w io.Writer) error { return scan.WriteTable(w, db, documents, scanned) },
-		"report.sarif": func(w io.Writer) error { return scan.WriteSARIF(w, db, documents, "v1.2.3", scanned) },
-		"vex.json":     func(w io.Writer) error { return scan.WriteJSON(w, db, judged, scanned) },
-		"vex.txt":      func(w io.Writer) error { return scan.WriteTable(w, db, judged, scanned) },
-		"vex.sarif":    func(w io.Writer) error { return scan.WriteSARIF(w, db, judged, "v1.2.3", scanned) },
+		"report.json": func(w io.Writer) error { return scan.WriteJSON(w, scan.Data{DB: db, Now: scanned}, documents) },
+		"report.txt":  func(w io.Writer) error { return scan.WriteTable(w, scan.Data{DB: db, Now: scanned}, documents) },
+		"report.sarif": func(w io.Writer) error {
+			return scan.WriteSARIF(w, scan.Data{DB: db, Now: scanned}, documents, "v1.2.3")
+		},
+		"vex.json":  func(w io.Writer) error { return scan.WriteJSON(w, scan.Data{DB: db, Now: scanned}, judged) },
+		"vex.txt":   func(w io.Writer) error { return scan.WriteTable(w, scan.Data{DB: db, Now: scanned}, judged) },
+		"vex.sarif": func(w io.Writer) error { return scan.WriteSARIF(w, scan.Data{DB: db, Now: scanned}, judged, "v1.2.3") },
 	} {
 		var out bytes.Buffer
 		if err := render(&out); err != nil {
@@ -228,7 +230,7 @@ func TestTableIsSafeForATerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := scan.WriteTable(&out, db, documents, scanned); err != nil {
+	if err := scan.WriteTable(&out, scan.Data{DB: db, Now: scanned}, documents); err != nil {
 		t.Fatal(err)
 	}
 	if strings.ContainsAny(out.String(), "\x1b\x07") {

@@ -13,13 +13,17 @@ import (
 )
 
 // WriteTable writes the documents for people.
-func WriteTable(out io.Writer, db *advisory.Database, documents []Document, now time.Time) error {
+func WriteTable(out io.Writer, data Data, documents []Document) error {
 	w := bufio.NewWriter(out)
 	for i := range documents {
 		writeDocument(w, &documents[i])
 	}
-	fmt.Fprintf(w, "Advisories: %d records, %s; imported %s.\n", db.Records(), Age(db.Newest(), now), //nolint:errcheck // Flush tells
-		db.Built().Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(w, "Advisories: %d records, %s; imported %s.\n", data.DB.Records(), Age(data.DB.Newest(), data.Now), //nolint:errcheck // Flush tells
+		data.DB.Built().Format("2006-01-02 15:04 MST"))
+	if !data.AsOf.IsZero() {
+		fmt.Fprintf(w, "As known at %s: advisories published by then count, also where they were withdrawn since.\n"+ //nolint:errcheck // Flush tells
+			"What each of them says is its state in this database, not that of the day.\n", data.AsOf.UTC().Format("2006-01-02 15:04 MST"))
+	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("write the table: %w", err)
 	}

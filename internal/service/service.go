@@ -52,6 +52,9 @@ type App struct {
 	Metrics func(context.Context, *Exposition) error
 	// Checks decide whether the service is ready.
 	Checks []Check
+	// Draining is called when the service begins to stop, before it waits for the requests
+	// under way: it ends the answers that would go on for ever. nil does nothing.
+	Draining func()
 	// Stops are taken in order, after the last request has been answered.
 	Stops []Stop
 }
@@ -142,6 +145,7 @@ type server struct {
 	// ready is what serves while the service is ready or draining; nil before.
 	ready    atomic.Pointer[application]
 	draining atomic.Bool
+	endless  func()
 	stops    []Stop
 }
 
@@ -203,7 +207,7 @@ func (s *server) boot(stop, running context.Context, end context.CancelFunc, sta
 		}
 		return got.err
 	}
-	s.stops = got.app.Stops
+	s.stops, s.endless = got.app.Stops, got.app.Draining
 	if stopped {
 		return errStopped
 	}

@@ -262,6 +262,37 @@ func TestRequestsUnderWayAreFinishedWhileDraining(t *testing.T) {
 	}
 }
 
+func TestAnswersWithoutAnEndAreEndedWhileDraining(t *testing.T) {
+	t.Parallel()
+	entered, ended := make(chan struct{}), make(chan struct{})
+	r := launch(t, func(context.Context) (App, error) {
+		return App{
+			Routes: func(mux *http.ServeMux) {
+				mux.HandleFunc("GET /endless", func(w http.ResponseWriter, _ *http.Request) {
+					close(entered)
+					<-ended
+					_, _ = io.WriteString(w, "ended")
+				})
+			},
+			Draining: func() { close(ended) },
+		}, nil
+	})
+	r.until(t, "/readyz", http.StatusOK)
+	answered := make(chan string, 1)
+	go func() {
+		_, body := r.get(t, "/endless")
+		answered <- body
+	}()
+	<-entered
+	r.cancel()
+	if got := <-answered; got != "ended" {
+		t.Errorf("got %q, want ended", got)
+	}
+	if err := r.wait(t); err != nil {
+		t.Errorf("Run: got %v, want nil", err)
+	}
+}
+
 func TestReadinessWhileDraining(t *testing.T) {
 	t.Parallel()
 	s := &server{config: Config{Now: time.Now}}

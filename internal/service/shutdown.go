@@ -58,6 +58,9 @@ func (s *server) overtime(ctx context.Context, done <-chan error, end context.Ca
 // when one before it failed.
 func (s *server) stopAll(ctx context.Context, web *http.Server, served <-chan error) error {
 	var errs []error
+	if s.endless != nil {
+		s.endless()
+	}
 	if err := web.Shutdown(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("finish requests: %w", err), web.Close())
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
@@ -20,7 +21,7 @@ var hour = time.Date(2026, 11, 26, 18, 0, 0, 0, time.UTC)
 
 func openAt(t *testing.T, url string, now func() time.Time) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), url, store.Options{MaxConnections: 4, Now: now})
+	s, err := store.Open(t.Context(), url, store.Options{MaxConnections: 4, Now: now, Queue: jobschema.River{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func addExamined(ctx context.Context, tx *transaction, r *account.Release) (err 
 	if err := addDocuments(ctx, tx, r); err != nil {
 		return fmt.Errorf("read documents: %w", err)
 	}
-	r.Rebuilders = rebuilders(r.Pieces)
+	r.Rebuilders = rebuilders(r.Image.Digest, r.Pieces)
 	return nil
 }
 
@@ -188,21 +188,20 @@ func addDocuments(ctx context.Context, tx *transaction, r *account.Release) erro
 	return err
 }
 
-// rebuilders are the signers of verified provenance about the image or a platform.
-func rebuilders(pieces []account.Piece) []string {
-	var all []string
+// rebuilders are those of [release.Rebuilders], so that the page shows whom the policy
+// counts.
+func rebuilders(digest release.Digest, pieces []account.Piece) []string {
+	signers := make(map[release.Digest][]string)
 	for i := range pieces {
-		if pieces[i].Kind != release.PaperProvenance {
-			continue
-		}
+		names := signers[pieces[i].Subject]
 		for _, p := range pieces[i].Papers {
-			if p.State == release.StateVerified && p.Signer != "" {
-				all = append(all, p.Signer)
+			if pieces[i].Kind == release.PaperProvenance && p.State == release.StateVerified && p.Signer != "" {
+				names = append(names, p.Signer)
 			}
 		}
+		signers[pieces[i].Subject] = names
 	}
-	slices.Sort(all)
-	return slices.Compact(all)
+	return release.Rebuilders(digest, signers)
 }
 
 // Document returns a document and its bytes, as they were found, or

@@ -51,7 +51,7 @@ func (s *Store) Activity(ctx context.Context, p account.Page) (account.List[acco
 }
 
 // waveItems is how many of each kind are told of a wave: the worst.
-const waveItems = 50
+const waveItems = 20
 
 // WaveDetail returns a wave with what it did, the worst of each kind where there are
 // many, or [account.ErrNotFound].
@@ -121,6 +121,10 @@ const silentFor = 150 * time.Second
 func (s *Store) Queue(ctx context.Context) (account.Queue, error) {
 	var q account.Queue
 	err := s.view(ctx, func(tx *transaction) error {
+		exists, err := s.engine.tableExists(ctx, "river_job")
+		if err != nil || !exists {
+			return err // no worker has been there yet
+		}
 		type row struct {
 			state string
 			n     int

@@ -48,7 +48,7 @@ func (s *Store) sameSchema(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	riverHave, riverKnow, err := s.engine.riverVersions(ctx)
+	riverHave, riverKnow, err := s.queueVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read the schema version of the job queue: %w", err)
 	}

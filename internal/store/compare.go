@@ -28,7 +28,7 @@ func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comp
 				return err
 			}
 		}
-		c.Sizes = compareSizes(c.From.Image.Platforms, c.To.Image.Platforms)
+		c.Sizes = account.CompareSizes(c.From.Image.Platforms, c.To.Image.Platforms)
 		if err := comparePackages(ctx, tx, &c); err != nil {
 			return fmt.Errorf("compare packages: %w", err)
 		}
@@ -41,23 +41,6 @@ func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comp
 		return account.Comparison{}, fmt.Errorf("compare: %w", err)
 	}
 	return c, nil
-}
-
-func compareSizes(from, to []release.Platform) []account.SizeChange {
-	var all []account.SizeChange
-	at := make(map[string]int)
-	for _, p := range from {
-		at[p.String()] = len(all)
-		all = append(all, account.SizeChange{Platform: p.String(), From: p.CompressedSize, To: -1})
-	}
-	for _, p := range to {
-		if i, ok := at[p.String()]; ok {
-			all[i].To = p.CompressedSize
-			continue
-		}
-		all = append(all, account.SizeChange{Platform: p.String(), From: -1, To: p.CompressedSize})
-	}
-	return all
 }
 
 // shipment is what an image ships: the versions of each package, by its purl without
@@ -97,7 +80,7 @@ func readShipment(ctx context.Context, tx *transaction, s *account.Standing) (sh
 		return sh, err
 	}
 	for _, r := range rows {
-		base, version := splitPURL(r[0])
+		base, version := account.SplitPURL(r[0])
 		if !slices.Contains(sh.versions[base], version) {
 			sh.versions[base] = append(sh.versions[base], version)
 		}
@@ -114,17 +97,6 @@ func readShipment(ctx context.Context, tx *transaction, s *account.Standing) (sh
 
 func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
 
-// splitPURL splits a purl into the package and its version. Qualifiers and subpath
-// belong to neither: they say which build of the version it is.
-func splitPURL(purl string) (base, version string) {
-	purl, _, _ = strings.Cut(purl, "#")
-	purl, _, _ = strings.Cut(purl, "?")
-	if at := strings.LastIndexByte(purl, '@'); at > strings.LastIndexByte(purl, '/') {
-		return purl[:at], purl[at+1:]
-	}
-	return purl, ""
-}
-
 func comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
 	from, err := readShipment(ctx, tx, &c.From)
 	if err != nil {
@@ -138,51 +110,9 @@ func comparePackages(ctx context.Context, tx *transaction, c *account.Comparison
 	if p.Unknown = cmp.Or(from.unknown, to.unknown); p.Unknown != "" {
 		return nil
 	}
-	bases := make(map[string]bool)
-	for base := range from.versions {
-		bases[base] = true
-	}
-	for base := range to.versions {
-		bases[base] = true
-	}
-	sorted := make([]string, 0, len(bases))
-	for base := range bases {
-		sorted = append(sorted, base)
-	}
-	slices.Sort(sorted)
-	for _, base := range sorted {
-		change := account.PackageChange{Package: base, From: from.versions[base], To: to.versions[base]}
-		switch {
-		case slices.Equal(change.From, change.To):
-			p.Same++
-		case change.From == nil:
-			p.Added, p.AddedCount = atMost(p.Added, change), p.AddedCount+1
-		case change.To == nil:
-			p.Removed, p.RemovedCount = atMost(p.Removed, change), p.RemovedCount+1
-		default:
-			p.Changed, p.ChangedCount = atMost(p.Changed, change), p.ChangedCount+1
-		}
-	}
-	c.LicencesGone, c.LicencesNew = onlyIn(from.licences, to.licences), onlyIn(to.licences, from.licences)
+	*p = account.ComparePackages(from.versions, to.versions, account.MostItems)
+	c.LicencesGone, c.LicencesNew = account.OnlyIn(from.licences, to.licences), account.OnlyIn(to.licences, from.licences)
 	return nil
-}
-
-func atMost(all []account.PackageChange, change account.PackageChange) []account.PackageChange {
-	if len(all) == account.MostItems {
-		return all
-	}
-	return append(all, change)
-}
-
-func onlyIn(a, b map[string]bool) []string {
-	var only []string
-	for name := range a {
-		if !b[name] {
-			only = append(only, name)
-		}
-	}
-	slices.Sort(only)
-	return only
 }
 
 // compareFindings compares what stands by vulnerability and package, whatever the
@@ -222,7 +152,7 @@ func compareFindings(ctx context.Context, tx *transaction, c *account.Comparison
 }
 
 func findingName(f *account.Finding) [2]string {
-	base, _ := splitPURL(f.PURL)
+	base, _ := account.SplitPURL(f.PURL)
 	return [2]string{f.ID, base}
 }
 

@@ -411,13 +411,8 @@ func distinct(packages []release.Package) []identified {
 }
 
 func licencesOf(packages []identified) []string {
-	set := make(map[string]bool)
-	for i := range packages {
-		for _, licence := range packages[i].Licences {
-			set[licence] = true
-		}
-	}
-	if all := slices.Sorted(maps.Keys(set)); all != nil {
+	s := summaryOf(packages)
+	if all := s.Licences(); all != nil {
 		return all
 	}
 	return []string{}
@@ -425,28 +420,17 @@ func licencesOf(packages []identified) []string {
 
 // summarise counts packages by ecosystem, and those that no advisory can speak of.
 func summarise(packages []identified) (ecosystems []ledger.EcosystemCount, unmatchable int, why string) {
-	at := make(map[string]int)
-	ecosystems = []ledger.EcosystemCount{}
+	s := summaryOf(packages)
+	return append([]ledger.EcosystemCount{}, s.Ecosystems...), s.Unmatchable, s.WhyNot
+}
+
+func summaryOf(packages []identified) ledger.Summary {
+	var s ledger.Summary
 	for i := range packages {
 		p := &packages[i]
-		switch {
-		case p.gap != "":
-			unmatchable++
-			if why == "" {
-				why = p.PURL + ": " + p.gap
-			}
-		case !p.carrier:
-			name := p.subject.Release()
-			i, ok := at[name]
-			if !ok {
-				i = len(ecosystems)
-				at[name] = i
-				ecosystems = append(ecosystems, ledger.EcosystemCount{PURL: p.PURL})
-			}
-			ecosystems[i].Packages++
-		}
+		s.Add(p.PURL, p.subject, p.carrier, p.gap, p.Licences)
 	}
-	return ecosystems, unmatchable, why
+	return s
 }
 
 // scanOne reads one value, and false when there is no row.

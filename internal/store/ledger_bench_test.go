@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/sbom"
@@ -27,7 +28,7 @@ const benchRepository = "registry.example/team/app"
 
 func openLedger(tb testing.TB, url string) (*Store, *Ledger, *tasks) {
 	tb.Helper()
-	s, err := Open(tb.Context(), url, Options{})
+	s, err := Open(tb.Context(), url, Options{Queue: jobschema.River{}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
@@ -227,7 +228,7 @@ func TestWhatWasKnownThenIsFoundAgain(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		now := day
-		s, err := Open(t.Context(), url, Options{Now: func() time.Time { return now }})
+		s, err := Open(t.Context(), url, Options{Now: func() time.Time { return now }, Queue: jobschema.River{}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,13 +7,9 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/riverqueue/river/riverdriver"
-	"github.com/riverqueue/river/rivermigrate"
 
 	"github.com/tallyman-io/tallyman/internal/release"
 )
@@ -71,30 +67,29 @@ func versions() ([]version, error) {
 // migration moves the schemas of both the tally and the job queue, the whole way
 // in one direction.
 type migration struct {
-	direction rivermigrate.Direction
-	versions  []version
+	// remove takes everything back instead.
+	remove   bool
+	versions []version
+	// queue is the schema of the job queue, nil to leave it as it is.
+	queue QueueSchema
 	// words are what an engine puts for the {{words}} of a step.
 	words *strings.Replacer
 	now   int64
 }
 
-// run does our steps and River's in an order that down reverses.
-func (m migration) run(ours, river func() error) error {
-	first, second := ours, river
-	if m.direction == rivermigrate.DirectionDown {
-		first, second = river, ours
+// run does our steps and the queue's in an order that removing reverses.
+func (m migration) run(ours, queue func() error) error {
+	if m.queue == nil {
+		return ours()
+	}
+	first, second := ours, queue
+	if m.remove {
+		first, second = queue, ours
 	}
 	if err := first(); err != nil {
 		return err
 	}
 	return second()
-}
-
-func (m migration) riverOpts() *rivermigrate.MigrateOpts {
-	if m.direction == rivermigrate.DirectionDown {
-		return &rivermigrate.MigrateOpts{TargetVersion: -1} // all of them
-	}
-	return nil
 }
 
 // ours moves the schema of the tally in one transaction.
@@ -109,7 +104,7 @@ func (m migration) ours(ctx context.Context, tx *sql.Tx) error {
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM tallyman_migration`).Scan(&have); err != nil {
 		return fmt.Errorf("read the schema version: %w", err)
 	}
-	if m.direction == rivermigrate.DirectionDown {
+	if m.remove {
 		return m.down(ctx, tx, have)
 	}
 	return m.up(ctx, tx, have)
@@ -227,7 +222,7 @@ func (s *Store) migrateUp(ctx context.Context) error {
 		return err
 	}
 	know := all[len(all)-1].number
-	riverHave, riverKnow, err := s.engine.riverVersions(ctx)
+	riverHave, riverKnow, err := s.queueVersions(ctx)
 	if err != nil {
 		return fmt.Errorf("read the schema version of the job queue: %w", err)
 	}
@@ -239,7 +234,7 @@ func (s *Store) migrateUp(ctx context.Context) error {
 	case have == know && riverHave == riverKnow:
 		return nil
 	}
-	return s.engine.migrate(ctx, migration{direction: rivermigrate.DirectionUp, versions: all, now: micros(s.now())})
+	return s.engine.migrate(ctx, migration{versions: all, queue: s.queue, now: micros(s.now())})
 }
 
 // migrateDown removes both schemas and all data.
@@ -248,7 +243,7 @@ func (s *Store) migrateDown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.engine.migrate(ctx, migration{direction: rivermigrate.DirectionDown, versions: all, now: micros(s.now())})
+	return s.engine.migrate(ctx, migration{remove: true, versions: all, queue: s.queue, now: micros(s.now())})
 }
 
 // schemaVersion returns the version of our schema, 0 for an empty database.
@@ -267,22 +262,21 @@ func (s *Store) schemaVersion(ctx context.Context) (int, error) {
 	return have, nil
 }
 
-func newRiverMigrator[TTx any](driver riverdriver.Driver[TTx]) (*rivermigrate.Migrator[TTx], error) {
-	m, err := rivermigrate.New(driver, &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return nil, fmt.Errorf("set up migrations of the job queue: %w", err)
+// queueVersions returns the newest version of the schema of the job queue that the
+// database has, 0 when it has none, and that this program knows. Both are 0 in a program
+// that runs no jobs. The table is asked, not the schema, which would fail on a version
+// that it does not know, so that the failure can be explained.
+func (s *Store) queueVersions(ctx context.Context) (have, know int, err error) {
+	if s.queue == nil {
+		return 0, 0, nil
 	}
-	return m, nil
-}
-
-// newestRiver asks River's table rather than its Migrator, which fails on a
-// version that it does not know, so that the failure can be explained.
-func newestRiver(ctx context.Context, db *sql.DB, known []rivermigrate.Migration, tableExists func(context.Context, string) (bool, error)) (have, know int, err error) {
-	know = known[len(known)-1].Version
-	exists, err := tableExists(ctx, "river_migration")
+	if know, err = s.engine.knownQueue(s.queue); err != nil {
+		return 0, 0, err
+	}
+	exists, err := s.engine.tableExists(ctx, "river_migration")
 	if err != nil || !exists {
 		return 0, know, err
 	}
-	err = db.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM river_migration`).Scan(&have)
+	err = s.write.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM river_migration`).Scan(&have)
 	return have, know, err
 }

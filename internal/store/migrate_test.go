@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
@@ -17,7 +18,7 @@ func TestMain(m *testing.M) { os.Exit(storetest.Run(m)) }
 
 func open(t *testing.T, url string) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.Context(), url, store.Options{MaxConnections: 4})
+	s, err := store.Open(t.Context(), url, store.Options{MaxConnections: 4, Queue: jobschema.River{}})
 	if err != nil {
 		t.Fatalf("open store: %v", err)
 	}
@@ -79,7 +80,7 @@ func TestManyOpenOneNewDatabaseAtOnce(t *testing.T) {
 		errs := make([]error, n)
 		for i := range n {
 			wg.Go(func() {
-				s, err := store.Open(t.Context(), url, store.Options{MaxConnections: 2})
+				s, err := store.Open(t.Context(), url, store.Options{MaxConnections: 2, Queue: jobschema.River{}})
 				if err != nil {
 					errs[i] = err
 					return
@@ -99,7 +100,7 @@ func TestManyOpenOneNewDatabaseAtOnce(t *testing.T) {
 
 func TestOneConnectionIsEnoughToMigrate(t *testing.T) {
 	t.Parallel()
-	s, err := store.Open(t.Context(), storetest.Postgres(t), store.Options{MaxConnections: 1})
+	s, err := store.Open(t.Context(), storetest.Postgres(t), store.Options{MaxConnections: 1, Queue: jobschema.River{}})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -127,7 +128,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 				if err := open(t, url).Exec(t.Context(), tt.statement); err != nil {
 					t.Fatal(err)
 				}
-				_, err := store.Open(t.Context(), url, store.Options{})
+				_, err := store.Open(t.Context(), url, store.Options{Queue: jobschema.River{}})
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("got error %v, want one with %q", err, tt.want)
 				}
@@ -139,7 +140,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 func TestOpenAnswersPings(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
-		s, err := store.Open(t.Context(), url, store.Options{})
+		s, err := store.Open(t.Context(), url, store.Options{Queue: jobschema.River{}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +174,7 @@ func BenchmarkOpenSQLite(b *testing.B) {
 
 func openAndClose(b *testing.B, url string) {
 	b.Helper()
-	s, err := store.Open(b.Context(), url, store.Options{})
+	s, err := store.Open(b.Context(), url, store.Options{Queue: jobschema.River{}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
@@ -32,7 +33,7 @@ func TestOpenSaysWhatIsWrongWithAFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			path := filepath.Join(dir, tt.path)
-			_, err := store.Open(t.Context(), "sqlite://"+path, store.Options{})
+			_, err := store.Open(t.Context(), "sqlite://"+path, store.Options{Queue: jobschema.River{}})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
 				t.Errorf("got error %v, want one with %q and the path", err, tt.want)
 			}
@@ -49,7 +50,7 @@ func TestOpenSaysThatAFileCannotBeWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := store.Open(t.Context(), "sqlite://"+dir+"/tallyman.db", store.Options{})
+	_, err := store.Open(t.Context(), "sqlite://"+dir+"/tallyman.db", store.Options{Queue: jobschema.River{}})
 	if err == nil || !strings.Contains(err.Error(), "must be able to write") {
 		t.Errorf("got error %v, want one that says who must be able to write", err)
 	}
@@ -81,7 +82,7 @@ func TestErrorsOfPostgresHoldNoPassword(t *testing.T) {
 	for name, url := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := store.Open(t.Context(), url, store.Options{})
+			_, err := store.Open(t.Context(), url, store.Options{Queue: jobschema.River{}})
 			if err == nil {
 				t.Fatal("got no error")
 			}
@@ -97,7 +98,7 @@ func TestOpenHonoursTheDeadline(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancel()
-		if _, err := store.Open(ctx, url, store.Options{}); err == nil {
+		if _, err := store.Open(ctx, url, store.Options{Queue: jobschema.River{}}); err == nil {
 			t.Error("got no error")
 		}
 	})
@@ -107,7 +108,7 @@ func TestSQLiteIsAWriteAheadLogThatClosingFoldsIn(t *testing.T) {
 	t.Parallel()
 	url := storetest.SQLite(t)
 	path := strings.TrimPrefix(url, "sqlite://")
-	s, err := store.Open(t.Context(), url, store.Options{})
+	s, err := store.Open(t.Context(), url, store.Options{Queue: jobschema.River{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	// fewShippers is how many documents list a package that is looked for from the
-	// package on. Of one that more list, the newest images are looked through instead,
-	// and the first of them have it.
-	fewShippers = 50_000
+	// oftenShare is the share of all documents, as one in so many, that makes a package one
+	// that is shipped often: the newest images are looked through then, and the first of
+	// them have it. Others are looked for from the package on.
+	oftenShare = 4
 	// someMatches bounds what a hit names.
 	someMatches = 5
 	// somePackages bounds the packages whose name only begins with the term.
@@ -229,7 +229,7 @@ func scanNamedPackage(rows *sql.Rows) (p namedPackage, err error) {
 func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPackage, error) {
 	name, wanted := term, ""
 	if strings.HasPrefix(term, "pkg:") {
-		name, wanted = splitPURL(term)
+		name, wanted = account.SplitPURL(term)
 		if at := strings.LastIndexByte(term, '@'); at > strings.LastIndexByte(term, '/') && strings.ContainsAny(term[at:], "<>=") {
 			name, wanted = term[:at], term[at+1:]
 		}
@@ -244,7 +244,7 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE purl = $1 OR family = $2 AND subject = $3 AND family <> '' ORDER BY id`,
 			term, subject.Family, subject.Name)
 		all = slices.DeleteFunc(all, func(p namedPackage) bool {
-			base, _ := splitPURL(p.purl)
+			base, _ := account.SplitPURL(p.purl)
 			return base != name && p.purl != term
 		})
 	} else {
@@ -264,7 +264,7 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 
 // versionOf is the version that advisories compare: that of the purl.
 func versionOf(p *namedPackage) string {
-	if _, version := splitPURL(p.purl); version != "" {
+	if _, version := account.SplitPURL(p.purl); version != "" {
 		return version
 	}
 	return p.version
@@ -359,8 +359,7 @@ func shippers(ctx context.Context, tx *transaction, packages []int64, after stri
 	} else if len(at) > 0 {
 		before = at[0]
 	}
-	n, _, err := scanOne[int](ctx, tx, fmt.Sprintf(`SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN %s LIMIT %d) AS s`,
-		list(len(packages), 0), fewShippers), anys(packages)...)
+	often, err := shippedOften(ctx, tx, packages)
 	if err != nil {
 		return nil, fmt.Errorf("count who ships the packages: %w", err)
 	}
@@ -371,7 +370,7 @@ func shippers(ctx context.Context, tx *transaction, packages []int64, after stri
 			WHERE d.document_id = dp.document_id AND dp.package_id IN ` + list(len(packages), 0) + `) AS s
 		WHERE s.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY 1 DESC LIMIT ` + decimal(int64(limit))
 	args := append(anys(packages), before)
-	if n >= fewShippers {
+	if often {
 		query = `SELECT e.id FROM examination e WHERE EXISTS (SELECT 1 FROM image_document d
 			JOIN document_package dp ON dp.document_id = d.document_id WHERE d.examination_id = e.id AND dp.package_id IN ` + list(len(packages), 0) + `)
 			AND e.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY e.id DESC LIMIT ` + decimal(int64(limit))
@@ -384,6 +383,18 @@ func shippers(ctx context.Context, tx *transaction, packages []int64, after stri
 		return nil, fmt.Errorf("find who ships the packages: %w", err)
 	}
 	return images, nil
+}
+
+// shippedOften reports whether many of the documents list one of the packages.
+func shippedOften(ctx context.Context, tx *transaction, packages []int64) (bool, error) {
+	documents, _, err := scanOne[int64](ctx, tx, `SELECT coalesce(max(id), 0) FROM document`)
+	if err != nil {
+		return false, err
+	}
+	enough := documents/oftenShare + 1
+	n, _, err := scanOne[int64](ctx, tx, `SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN `+
+		list(len(packages), 0)+` LIMIT `+decimal(enough)+`) AS s`, anys(packages)...)
+	return n >= enough, err
 }
 
 // shippedBy tells which of the packages each image ships.

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/riverqueue/river/riverdriver/riversqlite"
-	"github.com/riverqueue/river/rivermigrate"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -156,19 +154,11 @@ func (e *sqliteEngine) tableExists(ctx context.Context, table string) (bool, err
 // second process waits, and then finds nothing left to do.
 func (e *sqliteEngine) migrate(ctx context.Context, steps migration) error {
 	steps.words = strings.NewReplacer("{{id}}", "INTEGER PRIMARY KEY", "{{clustered}}", "WITHOUT ROWID")
-	river, err := e.river()
-	if err != nil {
-		return err
-	}
-	err = within(ctx, e.writer, nil, func(tx *sql.Tx) error {
+	err := within(ctx, e.writer, nil, func(tx *sql.Tx) error {
 		return steps.run(
 			func() error { return steps.ours(ctx, tx) },
 			func() error {
-				//nolint:staticcheck // deprecated for migrations that PostgreSQL cannot batch; SQLite can
-				if _, err := river.MigrateTx(ctx, tx, steps.direction, steps.riverOpts()); err != nil {
-					return fmt.Errorf("migrate the schema of the job queue: %w", err)
-				}
-				return nil
+				return steps.queue.MigrateSQLite(ctx, e.writer, tx, steps.remove)
 			})
 	})
 	if sqliteCode(err) == sqlite3.SQLITE_READONLY {
@@ -177,16 +167,8 @@ func (e *sqliteEngine) migrate(ctx context.Context, steps migration) error {
 	return err
 }
 
-func (e *sqliteEngine) river() (*rivermigrate.Migrator[*sql.Tx], error) {
-	return newRiverMigrator(riversqlite.New(e.writer))
-}
-
-func (e *sqliteEngine) riverVersions(ctx context.Context) (have, know int, err error) {
-	m, err := e.river()
-	if err != nil {
-		return 0, 0, err
-	}
-	return newestRiver(ctx, e.writer, m.AllVersions(), e.tableExists)
+func (e *sqliteEngine) knownQueue(schema QueueSchema) (int, error) {
+	return schema.KnownSQLite(e.writer) //nolint:wrapcheck // it says what failed
 }
 
 func (e *sqliteEngine) snapshot() *sql.TxOptions { return nil }

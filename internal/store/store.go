@@ -22,13 +22,28 @@ type Options struct {
 	MaxConnections int
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
+	// Queue is the schema of the job queue in the same database, for programs that run
+	// jobs. The others leave it as it is, and need not have it.
+	Queue QueueSchema
+}
+
+// QueueSchema is the schema of the job queue; jobschema.River implements it.
+type QueueSchema interface {
+	// KnownSQLite and KnownPostgres are the newest version that this program makes.
+	KnownSQLite(db *sql.DB) (int, error)
+	KnownPostgres(pool *pgxpool.Pool) (int, error)
+	// MigrateSQLite and MigratePostgres bring the schema up to date, or remove it with
+	// everything in it.
+	MigrateSQLite(ctx context.Context, db *sql.DB, tx *sql.Tx, remove bool) error
+	MigratePostgres(ctx context.Context, pool *pgxpool.Pool, remove bool) error
 }
 
 const defaultMaxConnections = 10
 
 // Store is an open database. Make it with [Open] and end it with [Store.Close].
 type Store struct {
-	now func() time.Time
+	now   func() time.Time
+	queue QueueSchema // nil in programs that run no jobs
 	// write serves everything that changes data, read the rest. On PostgreSQL
 	// they are the same.
 	write, read *sql.DB
@@ -41,9 +56,8 @@ type engine interface {
 	tableExists(ctx context.Context, table string) (bool, error)
 	// migrate runs the steps with no other process migrating meanwhile.
 	migrate(ctx context.Context, steps migration) error
-	// riverVersions returns the newest version of River's schema that the
-	// database has and that this program knows.
-	riverVersions(ctx context.Context) (have, know int, err error)
+	// knownQueue is the newest version of the schema that this program makes.
+	knownQueue(schema QueueSchema) (int, error)
 	// lockMatching makes the transaction wait for those that it may not match beside.
 	lockMatching(ctx context.Context, tx *transaction, as matching) error
 	wrap(tx *sql.Tx) *transaction
@@ -90,7 +104,7 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{now: opts.Now}
+	s := &Store{now: opts.Now, queue: opts.Queue}
 	if t.sqlitePath != "" {
 		e, err := openSQLite(ctx, t.sqlitePath)
 		if err != nil {

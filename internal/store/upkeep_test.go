@@ -10,6 +10,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/sbom"
@@ -213,7 +214,7 @@ func TestAttachRefusesAnotherSchema(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		attach := func() error {
-			s, err := Attach(t.Context(), url, Options{})
+			s, err := Attach(t.Context(), url, Options{Queue: jobschema.River{}})
 			if err == nil {
 				err = s.Close()
 			}
@@ -222,7 +223,7 @@ func TestAttachRefusesAnotherSchema(t *testing.T) {
 		if err := attach(); err == nil || !strings.Contains(err.Error(), ErrNotThere.Error()) {
 			t.Errorf("of an empty database: got error %v, want one that no tally is kept there", err)
 		}
-		s, err := Open(t.Context(), url, Options{})
+		s, err := Open(t.Context(), url, Options{Queue: jobschema.River{}})
 		if err != nil {
 			t.Fatal(err)
 		}

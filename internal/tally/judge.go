@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/facts"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -48,15 +49,25 @@ func (t *Tally) Judge(ctx context.Context, wave int64) error {
 	return t.tell(ctx, w)
 }
 
+// data is what is known of the advisories, for all cases of a wave.
+type data struct {
+	facts.Advisories
+
+	vex *facts.Statements
+}
+
 // data reads what is known of the advisories.
 func (t *Tally) data(ctx context.Context) (*data, error) {
 	coverage, feeds, err := t.cfg.Ledger.Coverage(ctx)
 	if err != nil {
 		return nil, err
 	}
-	d := &data{coverage: coverage, synced: make(map[string]time.Time, len(feeds)), vex: newStatements(t.cfg.VEX)}
+	d := &data{
+		Advisories: facts.Advisories{Coverage: coverage, Synced: make(map[string]time.Time, len(feeds))},
+		vex:        facts.NewStatements(t.cfg.VEX),
+	}
 	for i := range feeds {
-		d.synced[feeds[i].Ecosystem] = feeds[i].SyncedAt
+		d.Synced[feeds[i].Ecosystem] = feeds[i].SyncedAt
 	}
 	return d, nil
 }
@@ -65,17 +76,17 @@ func (t *Tally) judge(ctx context.Context, wave int64, cases []ledger.Case, know
 	judged := make([]ledger.Judged, 0, len(cases))
 	for i := range cases {
 		c := &cases[i]
-		if err := known.vex.prepare(ctx, t.cfg.Ledger, c); err != nil {
+		if err := known.vex.Prepare(ctx, t.cfg.Ledger.DocumentContent, c); err != nil {
 			return err
 		}
 		j := ledger.Judged{Case: c}
-		now := view{at: t.now(), packages: c.Packages, data: known}
-		verdict, facts, err := t.verdict(ctx, &now, c)
+		now := facts.View{At: t.now(), Advisories: known.Advisories, Statements: known.vex}
+		verdict, counts, err := t.verdict(ctx, &now, c, c.Packages)
 		if err != nil {
 			return err
 		}
-		j.Now, j.Counts = verdict, countsOf(&facts)
-		j.Statements = known.vex.applied(c)
+		j.Now, j.Counts = verdict, counts.String()
+		j.Statements = known.vex.Applied(c)
 		if tellsNothing(c.AtRelease) {
 			if err := t.judgeAtRelease(ctx, &j, known); err != nil {
 				return err
@@ -86,17 +97,17 @@ func (t *Tally) judge(ctx context.Context, wave int64, cases []ledger.Case, know
 	return t.cfg.Ledger.RecordVerdicts(ctx, wave, judged)
 }
 
-func (t *Tally) verdict(ctx context.Context, v *view, c *ledger.Case) (release.Verdict, policy.Facts, error) {
-	facts, err := v.facts(c)
+func (t *Tally) verdict(ctx context.Context, v *facts.View, c *ledger.Case, packages []ledger.Package) (release.Verdict, ledger.Counts, error) {
+	of, err := v.Facts(c, packages)
 	if err != nil {
-		return release.Verdict{}, facts, err
+		return release.Verdict{}, ledger.Counts{}, err
 	}
-	verdict := t.cfg.Policy.Judge(ctx, facts, v.at)
+	verdict := t.cfg.Policy.Judge(ctx, of, v.At)
 	if err := ctx.Err(); err != nil {
 		// A rule that did not come to its end is no verdict.
-		return verdict, facts, fmt.Errorf("judge %s@%s: %w", c.Repository, c.Digest, context.Cause(ctx))
+		return verdict, ledger.Counts{}, fmt.Errorf("judge %s@%s: %w", c.Repository, c.Digest, context.Cause(ctx))
 	}
-	return verdict, facts, nil
+	return verdict, facts.CountsOf(&of), nil
 }
 
 // tellsNothing reports whether the verdict at release has still to be found: there was
@@ -118,18 +129,11 @@ func (t *Tally) judgeAtRelease(ctx context.Context, j *ledger.Judged, known *dat
 	if err != nil {
 		return err
 	}
-	then := *known
-	then.synced = make(map[string]time.Time, len(known.synced))
-	for family, at := range known.synced {
-		if !at.IsZero() {
-			then.synced[family] = c.ReleasedAt
-		}
-	}
-	v := view{at: c.ReleasedAt, packages: packages, data: &then}
-	verdict, facts, err := t.verdict(ctx, &v, c)
+	v := facts.View{At: c.ReleasedAt, Advisories: known.AsOf(c.ReleasedAt), Statements: known.vex}
+	verdict, counts, err := t.verdict(ctx, &v, c, packages)
 	if err != nil {
 		return err
 	}
-	j.AtRelease, j.AtReleaseCounts = &verdict, countsOf(&facts)
+	j.AtRelease, j.AtReleaseCounts = &verdict, counts.String()
 	return nil
 }

@@ -154,14 +154,17 @@ type KPI struct {
 
 // KPIOf converts the key figures of a release.
 func KPIOf(s *account.Standing) KPI {
-	r := ReleaseOf(s)
+	ref, now := RefOf(s), VerdictOf(s.Now)
 	k := KPI{
-		ID: r.ID, Href: r.Href, Version: r.Version, Digest: r.Digest, ReleasedAt: r.ReleasedAt, Result: r.Now.Result,
-		Critical: r.Now.Counts.Critical, High: r.Now.Counts.High, AtRelease: r.AtRelease.Counts.Critical, Size: r.Size,
-		UnknownBecause: r.Now.Counts.UnknownBecause,
+		ID: ID(ref), Href: ReleasePath(ref), Version: s.Version, Digest: string(s.Image.Digest), ReleasedAt: moment(s.ReleasedAt), Result: now.Result,
+		Critical: now.Counts.Critical, High: now.Counts.High, AtRelease: VerdictOf(s.AtRelease).Counts.Critical,
+		UnknownBecause: now.Counts.UnknownBecause,
 	}
-	if r.Build != nil {
-		k.BuildDuration = r.Build.Duration
+	if size := s.Size(); size > 0 {
+		k.Size = &size
+	}
+	if took, ok := s.Build.Duration(); ok {
+		k.BuildDuration = seconds(took)
 	}
 	return k
 }

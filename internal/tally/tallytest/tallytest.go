@@ -25,6 +25,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/evidence"
 	"github.com/tallyman-io/tallyman/internal/evidence/evidencetest"
 	"github.com/tallyman-io/tallyman/internal/feed"
+	"github.com/tallyman-io/tallyman/internal/jobs/jobschema"
 	"github.com/tallyman-io/tallyman/internal/notify"
 	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/registry"
@@ -94,7 +95,7 @@ func New(t testing.TB, databaseURL string, opts Options) *Bench {
 		clock = time.Now
 	}
 	var err error
-	if b.Store, err = store.Open(t.Context(), databaseURL, store.Options{MaxConnections: max(opts.Connections, 1), Now: clock}); err != nil {
+	if b.Store, err = store.Open(t.Context(), databaseURL, store.Options{MaxConnections: max(opts.Connections, 1), Now: clock, Queue: jobschema.River{}}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -1,7 +1,6 @@
-package tally
+package facts
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,89 +13,46 @@ import (
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// paperFacts is what only papers say of an image: who signed which kind, as
-// [ledger.Examined] keeps it.
-type paperFacts struct {
-	Signers map[release.PaperKind]signers `json:"signers"`
+// Advisories is what is known of the advisories. The zero value knows none.
+type Advisories struct {
+	// None is why there are none at all. Empty where there are some.
+	None     string
+	Coverage advisory.Coverage
+	// Synced is when each feed was last known to be complete, by ecosystem without a
+	// release, such as Debian.
+	Synced map[string]time.Time
 }
 
-// signers are those of verified papers.
-type signers struct {
-	Keys       []string `json:"keys,omitempty"`
-	Identities []string `json:"identities,omitempty"`
-}
-
-// factsOf gathers what only the papers of an examination say.
-func factsOf(examination release.Examination) string {
-	facts := paperFacts{Signers: map[release.PaperKind]signers{}}
-	for _, e := range examination.Evidence {
-		of := facts.Signers[e.Kind]
-		for i := range e.Papers {
-			p := &e.Papers[i]
-			if p.State != release.StateVerified {
-				continue
-			}
-			of.Keys = with(of.Keys, p.Signer.Key)
-			of.Identities = with(of.Identities, p.Signer.Identity)
+// AsOf returns the advisories as if every feed had been synced at that time, for a look
+// back: what was known then is as fresh then as it can be.
+func (a Advisories) AsOf(at time.Time) Advisories {
+	synced := make(map[string]time.Time, len(a.Synced))
+	for family, was := range a.Synced {
+		if !was.IsZero() {
+			synced[family] = at
 		}
-		facts.Signers[e.Kind] = of
 	}
-	text, err := json.Marshal(facts)
+	a.Synced = synced
+	return a
+}
+
+// View is how cases look at a time.
+type View struct {
+	At         time.Time
+	Advisories Advisories
+	// Statements must have been prepared for the cases.
+	Statements *Statements
+}
+
+// Facts makes the facts of a case that a policy judges. Packages are those of the case,
+// or what was known of them at the time of the view: those with findings or gaps.
+func (v *View) Facts(c *ledger.Case, packages []ledger.Package) (policy.Facts, error) {
+	f, err := paperFacts(c)
 	if err != nil {
-		panic(fmt.Sprintf("encode the facts of papers: %v", err)) // strings can be encoded
+		return f, err
 	}
-	return string(text)
-}
-
-// with adds a name to a sorted list.
-func with(names []string, name string) []string {
-	i, found := slices.BinarySearch(names, name)
-	if found || name == "" {
-		return names
-	}
-	return slices.Insert(names, i, name)
-}
-
-// data is what is known of the advisories, for all cases of a wave.
-type data struct {
-	coverage advisory.Coverage
-	// synced is when each feed was last known to be complete.
-	synced map[string]time.Time
-	vex    *statements
-}
-
-// view is how a case looks at a time.
-type view struct {
-	at       time.Time
-	packages []ledger.Package
-	data     *data
-}
-
-// facts makes the facts of a case that a policy judges.
-func (v *view) facts(c *ledger.Case) (policy.Facts, error) {
-	var papers paperFacts
-	if err := json.Unmarshal([]byte(c.Facts), &papers); err != nil {
-		return policy.Facts{}, fmt.Errorf("facts of %s@%s: %w", c.Repository, c.Digest, err)
-	}
-	f := policy.Examined(release.Examination{Repository: c.Repository, Digest: c.Digest, Evidence: c.Evidence})
-	f.TagMoved = !c.MovedAt.IsZero()
-	if len(c.Versions) > 0 {
-		f.Version = c.Versions[0]
-	}
-	f.Platforms = nil
-	for _, p := range c.Platforms {
-		f.Platforms = append(f.Platforms, p.String())
-	}
-	// The evidence of a case has no papers: who signed them is kept beside it.
-	for kind, e := range map[release.PaperKind]*policy.Evidence{
-		release.PaperSignature: &f.Signature, release.PaperSBOM: &f.SBOM, release.PaperProvenance: &f.Provenance,
-		release.PaperVEX: &f.VEX, release.PaperSummary: &f.Summary,
-	} {
-		e.Signers, e.Identities = papers.Signers[kind].Keys, papers.Signers[kind].Identities
-	}
-	f.Rebuilders = len(f.Provenance.Signers) + len(f.Provenance.Identities)
-	v.packageFacts(c, &f)
-	v.findingFacts(c, &f)
+	v.packageFacts(c, packages, &f)
+	v.findingFacts(c, packages, &f)
 	return f, nil
 }
 
@@ -110,7 +66,7 @@ const someReasons = 5
 
 // packageFacts tells how well the packages are known. Documents of one image list
 // mostly the same packages: of what each leaves open, the most counts.
-func (v *view) packageFacts(c *ledger.Case, f *policy.Facts) {
+func (v *View) packageFacts(c *ledger.Case, packages []ledger.Package, f *policy.Facts) {
 	p, a := &f.Packages, &f.Advisories
 	sboms := sbomsOf(c)
 	if len(sboms) == 0 {
@@ -134,7 +90,7 @@ func (v *view) packageFacts(c *ledger.Case, f *policy.Facts) {
 		}
 		for _, e := range d.Ecosystems {
 			subject, _, _ := advisory.IdentifyPURL(e.PURL)
-			if gap := v.data.coverage.Gap(subject); gap != "" {
+			if gap := v.Advisories.Coverage.Gap(subject); gap != "" && v.Advisories.None == "" {
 				open += e.Packages
 				missing[subject.Release()] = true
 			}
@@ -144,10 +100,10 @@ func (v *view) packageFacts(c *ledger.Case, f *policy.Facts) {
 			licences[licence] = true
 		}
 	}
-	for i := range v.packages {
-		if gap := v.packages[i].Gap; gap != "" {
+	for i := range packages {
+		if gap := packages[i].Gap; gap != "" {
 			p.Unknown++
-			p.UnknownReasons = append(p.UnknownReasons, v.packages[i].PURL+": "+gap)
+			p.UnknownReasons = append(p.UnknownReasons, packages[i].PURL+": "+gap)
 		}
 	}
 	slices.Sort(p.UnknownReasons)
@@ -160,12 +116,12 @@ func (v *view) packageFacts(c *ledger.Case, f *policy.Facts) {
 
 // ageFacts tells how old the advisories are: as old as the oldest feed that the
 // packages need.
-func (v *view) ageFacts(sboms []ledger.Document, a *policy.Advisories) {
+func (v *View) ageFacts(sboms []ledger.Document, a *policy.Advisories) {
 	var oldest time.Time
 	for i := range sboms {
 		for _, e := range sboms[i].Ecosystems {
 			subject, _, _ := advisory.IdentifyPURL(e.PURL)
-			synced := v.data.synced[subject.Family]
+			synced := v.Advisories.Synced[subject.Family]
 			if synced.IsZero() {
 				continue // missing, which is told already
 			}
@@ -175,8 +131,10 @@ func (v *view) ageFacts(sboms []ledger.Document, a *policy.Advisories) {
 		}
 	}
 	switch {
+	case v.Advisories.None != "":
+		a.Reason = v.Advisories.None
 	case !oldest.IsZero():
-		a.Known, a.Age = true, max(v.at.Sub(oldest), 0)
+		a.Known, a.Age = true, max(v.At.Sub(oldest), 0)
 	case len(a.Missing) > 0:
 		a.Reason = "no feed that the packages need was ever fetched"
 	default:
@@ -184,17 +142,18 @@ func (v *view) ageFacts(sboms []ledger.Document, a *policy.Advisories) {
 	}
 }
 
-func countsOf(f *policy.Facts) string {
+// CountsOf returns what was counted for a verdict.
+func CountsOf(f *policy.Facts) ledger.Counts {
 	c := f.Findings.Counts
 	return ledger.Counts{
 		Known: f.Findings.Known, Critical: c.Critical, High: c.High, Medium: c.Medium, Low: c.Low, None: c.None, Unscored: c.Unscored,
 		Suppressed: f.Findings.Suppressed, Fixable: f.Findings.Fixable.Total(), Packages: f.Packages.Count, Unknown: f.Packages.Unknown,
-	}.String()
+	}
 }
 
 // findingFacts counts findings. Several packages that advisories know as one, such as
 // the binaries of a source package, have them once.
-func (v *view) findingFacts(c *ledger.Case, f *policy.Facts) {
+func (v *View) findingFacts(c *ledger.Case, packages []ledger.Package, f *policy.Facts) {
 	of := &f.Findings
 	switch {
 	case !f.Packages.Known:
@@ -210,11 +169,11 @@ func (v *view) findingFacts(c *ledger.Case, f *policy.Facts) {
 	}
 	of.Known = true
 	seen := make(map[[3]string]bool)
-	for i := range v.packages {
-		p := &v.packages[i]
+	for i := range packages {
+		p := &packages[i]
 		for j := range p.Findings {
 			found := &p.Findings[j]
-			if _, suppressed := v.data.vex.statement(c, p.PURL, &found.Finding); suppressed {
+			if _, suppressed := v.Statements.Statement(c, p.PURL, &found.Finding); suppressed {
 				of.Suppressed++
 				continue
 			}

@@ -1,4 +1,4 @@
-package tally
+package facts
 
 import (
 	"context"
@@ -10,9 +10,9 @@ import (
 	"github.com/tallyman-io/tallyman/internal/vex"
 )
 
-// statements are what VEX documents say of the findings of the cases of a wave: those
+// Statements are what VEX documents say of the findings of the cases of a wave: those
 // of files, and the verified ones that lie beside an image.
-type statements struct {
+type Statements struct {
 	files []vex.Document
 	// read are documents of images by digest and subject, nil for one that cannot be
 	// read, which suppresses nothing.
@@ -26,12 +26,17 @@ type statementKey struct {
 	signer            string
 }
 
-func newStatements(files []vex.Document) *statements {
-	return &statements{files: files, read: make(map[statementKey]*vex.Document), of: make(map[release.Digest]*vex.Set)}
+// NewStatements returns the statements of files, which hold for every image that they
+// name.
+func NewStatements(files []vex.Document) *Statements {
+	return &Statements{files: files, read: make(map[statementKey]*vex.Document), of: make(map[release.Digest]*vex.Set)}
 }
 
-// prepare reads the documents of a case.
-func (s *statements) prepare(ctx context.Context, papers Papers, c *ledger.Case) error {
+// Contents is where the bytes of documents are, by digest.
+type Contents func(ctx context.Context, digest release.Digest) ([]byte, error)
+
+// Prepare reads the verified VEX documents of a case.
+func (s *Statements) Prepare(ctx context.Context, contents Contents, c *ledger.Case) error {
 	documents := slices.Clone(s.files)
 	for i := range c.Documents {
 		d := &c.Documents[i]
@@ -41,7 +46,7 @@ func (s *statements) prepare(ctx context.Context, papers Papers, c *ledger.Case)
 		key := statementKey{d.Digest, d.Subject, d.Signer}
 		document, known := s.read[key]
 		if !known {
-			content, err := papers.DocumentContent(ctx, d.Digest)
+			content, err := contents(ctx, d.Digest)
 			if err != nil {
 				return err
 			}
@@ -59,9 +64,9 @@ func (s *statements) prepare(ctx context.Context, papers Papers, c *ledger.Case)
 	return nil
 }
 
-// statement returns the statement that holds for a finding of an image, and whether it
+// Statement returns the statement that holds for a finding of an image, and whether it
 // suppresses the finding.
-func (s *statements) statement(c *ledger.Case, purl string, found *advisory.Finding) (vex.Statement, bool) {
+func (s *Statements) Statement(c *ledger.Case, purl string, found *advisory.Finding) (vex.Statement, bool) {
 	set := s.of[c.Digest]
 	if len(set.Documents()) == 0 {
 		return vex.Statement{}, false
@@ -76,9 +81,9 @@ func (s *statements) statement(c *ledger.Case, purl string, found *advisory.Find
 	return set.Apply(image, vex.Finding{Names: slices.Concat(found.IDs, found.Aliases), PURLs: []string{purl}})
 }
 
-// applied returns the statements that hold for the findings of a case, for people to
+// Applied returns the statements that hold for the findings of a case, for people to
 // see.
-func (s *statements) applied(c *ledger.Case) []ledger.Statement {
+func (s *Statements) Applied(c *ledger.Case) []ledger.Statement {
 	if len(s.of[c.Digest].Documents()) == 0 {
 		return nil
 	}
@@ -87,7 +92,7 @@ func (s *statements) applied(c *ledger.Case) []ledger.Statement {
 		p := &c.Packages[i]
 		for j := range p.Findings {
 			found := &p.Findings[j].Finding
-			holds, suppresses := s.statement(c, p.PURL, found)
+			holds, suppresses := s.Statement(c, p.PURL, found)
 			if holds.Status == "" {
 				continue
 			}

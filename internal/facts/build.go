@@ -1,4 +1,4 @@
-package tally
+package facts
 
 import (
 	"cmp"
@@ -62,9 +62,9 @@ func (l *lenient[T]) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// buildOf returns what verified provenance says of the build, nil when none does. Where
+// BuildOf returns what verified provenance says of the build, nil when none does. Where
 // several do, as when others rebuilt the image, it is the build that ended first.
-func buildOf(examination release.Examination) *release.Build {
+func BuildOf(examination release.Examination) *release.Build {
 	var first *release.Build
 	for _, e := range examination.Evidence {
 		if e.Kind != release.PaperProvenance {

@@ -1,0 +1,288 @@
+package browser_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// What the demo releases, and what happened to it: see e2e/cmd/demo.
+const (
+	oldVersion, newVersion = "v1.0.0", "v1.1.0"
+	cve, advisory          = "CVE-2026-99007", "DEMO-2026-0007"
+	module                 = "github.com/google/go-cmp"
+)
+
+func TestConsole(t *testing.T) {
+	d := startDemo(t)
+	browser := openBrowser(t)
+	b := newTab(t, browser, d.console)
+	web := d.registry + "/tallyman/web"
+	component := "/components/" + web
+	older, newer := component+"/-/"+oldVersion, component+"/-/"+newVersion
+
+	// Each goes on where the one before ended, as a person does.
+	steps := []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"sign in, and be led to where one wanted to go", func(t *testing.T) { signIn(t, b, d) }},
+		{"the overview says which release stands how", func(t *testing.T) {
+			b.visit(t, "/")
+			text := b.text(t, "main")
+			for _, want := range []string{"web", "worker", newVersion, "Pass"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("got %q, want it to say %q", text, want)
+				}
+			}
+		}},
+		{"find a release by CVE", func(t *testing.T) {
+			b.visit(t, "/")
+			b.follow(t, chromedp.SetValue("#q", "", chromedp.ByID), chromedp.SendKeys("#q", cve+kb.Enter, chromedp.ByID))
+			if text := b.text(t, "main"); !strings.Contains(text, oldVersion) || !strings.Contains(text, module) || strings.Contains(text, newVersion) {
+				t.Errorf("got %q, want %s by %s, and not %s", text, oldVersion, module, newVersion)
+			}
+			b.follow(t, chromedp.Click(`main a[href="`+older+`"]`, chromedp.ByQuery))
+			if at := b.location(t); at != older {
+				t.Errorf("got to %s, want %s", at, older)
+			}
+		}},
+		{"read why its verdict changed", func(t *testing.T) {
+			b.visit(t, older)
+			card := b.text(t, ".verdict-card")
+			if !strings.Contains(card, "Fail") || !strings.Contains(card, "no-critical") || !strings.Contains(card, "At release: Pass") {
+				t.Errorf("verdict: got %q, want a fail that was a pass at release", card)
+			}
+			if history := b.text(t, `section[aria-labelledby="history"]`); !strings.Contains(strings.ToLower(history), "advisor") {
+				t.Errorf("history: got %q, want advisories for the cause", history)
+			}
+			b.visit(t, older+"/findings")
+			if findings := b.text(t, "main"); !strings.Contains(findings, advisory) || !strings.Contains(findings, cve) || !strings.Contains(findings, "99.0.0") {
+				t.Errorf("findings: got %q, want %s, its alias, and what fixes it", findings, advisory)
+			}
+		}},
+		{"compare two releases", func(t *testing.T) {
+			b.visit(t, "/compare?repository="+url.QueryEscape(web))
+			b.do(t, chromedp.SetValue("#from", oldVersion, chromedp.ByID), chromedp.SetValue("#to", newVersion, chromedp.ByID))
+			b.follow(t, chromedp.Click(`main form.filters button[type=submit]`, chromedp.ByQuery))
+			if text := b.text(t, "main"); !strings.Contains(text, module) || !strings.Contains(text, advisory) {
+				t.Errorf("got %q, want %s to be gone, and %s fixed", text, module, advisory)
+			}
+		}},
+		{"download an SBOM and verify it", func(t *testing.T) { download(t, b, d, web, newer) }},
+		{"follow a rescan", func(t *testing.T) { rescan(t, b, newer) }},
+		{"search as you type", func(t *testing.T) {
+			b.visit(t, "/advisories")
+			b.do(t, chromedp.SendKeys("#q", "go-cmp", chromedp.ByID), chromedp.SetValue("#q", module, chromedp.ByID), chromedp.SendKeys("#q", " ", chromedp.ByID),
+				chromedp.WaitVisible(`a[href="`+older+`"]`, chromedp.ByQuery))
+		}},
+		{"the keyboard gets to the content first", func(t *testing.T) {
+			b.visit(t, "/")
+			var focused string
+			b.do(t, chromedp.KeyEvent(kb.Tab), chromedp.Evaluate(`document.activeElement.className`, &focused))
+			if focused != "skip" {
+				t.Errorf("the first stop is %q, want the link to the content", focused)
+			}
+			b.do(t, chromedp.KeyEvent(kb.Enter), chromedp.Evaluate(`document.activeElement.id`, &focused))
+			if focused != "main" {
+				t.Errorf("it leads to %q, want main", focused)
+			}
+		}},
+		{"everything works without scripts", func(t *testing.T) {
+			b.do(t, scripts(false))
+			defer b.do(t, scripts(true))
+			b.visit(t, "/")
+			b.follow(t, chromedp.SetValue("#q", cve, chromedp.ByID), chromedp.Submit("#q", chromedp.ByID))
+			b.follow(t, chromedp.Click(`main a[href="`+older+`"]`, chromedp.ByQuery))
+			b.follow(t, chromedp.Submit(`main form.rescan`, chromedp.ByQuery))
+			if at := b.location(t); at != older+"?asked=1" {
+				t.Errorf("a rescan leads to %s, want %s?asked=1", at, older)
+			}
+		}},
+	}
+	for _, s := range steps {
+		if !t.Run(s.name, func(t *testing.T) { s.run(t); b.clean(t, s.name) }) && s.name == steps[0].name {
+			t.Fatal("nobody is signed in")
+		}
+	}
+	t.Run("every page", func(t *testing.T) { everyPage(t, b, pages(t, b, web)) })
+	t.Run("what is not there says so", func(t *testing.T) { missing(t, b, component) })
+}
+
+func signIn(t *testing.T, b *tab, d *demo) {
+	t.Helper()
+	b.do(t, chromedp.Navigate(d.console+"/activity"), chromedp.WaitVisible(`input[name=token]`, chromedp.ByQuery))
+	if at := b.location(t); !strings.HasPrefix(at, "/login?next=") {
+		t.Errorf("got to %s, want to be asked who it is", at)
+	}
+	b.accessible(t, "sign in")
+	dir := shots(t)
+	for _, a := range appearances() {
+		b.look(t, a, "sign in")
+		b.shoot(t, shotName(dir, "sign-in", a))
+	}
+	b.follow(t, chromedp.SendKeys(`input[name=token]`, d.token+kb.Enter, chromedp.ByQuery))
+	if at := b.location(t); at != "/activity" {
+		t.Errorf("after signing in: at %s, want /activity", at)
+	}
+}
+
+// download takes the first verified SBOM of a platform as the browser gets it, and wants
+// it to be the one that the command gets from the registry, verified.
+func download(t *testing.T, b *tab, d *demo, web, newer string) {
+	t.Helper()
+	b.visit(t, newer)
+	var found struct{ Href, Platform string }
+	b.do(t, chromedp.Evaluate(`(() => { for (const a of document.querySelectorAll('section[aria-labelledby="documents"] a[download]')) {
+		if (a.textContent.includes("SPDX") && a.textContent.includes("linux/amd64")) return {href: a.getAttribute("href"), platform: "linux/amd64"} } return {} })()`, &found))
+	if found.Href == "" {
+		t.Fatal("no SPDX document of linux/amd64 to download")
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.console+found.Href, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+d.token)
+	response, err := (&http.Client{Timeout: stepTakes}).Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close() //nolint:errcheck // only read
+	got, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("download: %s, %v", response.Status, err)
+	}
+	sum := sha256.Sum256(got)
+	digest, err := url.PathUnescape(strings.TrimPrefix(found.Href, "/documents/"))
+	if err != nil || digest != "sha256:"+hex.EncodeToString(sum[:]) {
+		t.Errorf("the digest of what was downloaded is sha256:%x, want that of the link, %s", sum, digest)
+	}
+	tallyman := filepath.Join(t.TempDir(), "tallyman")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", tallyman, "./cmd/tallyman")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build tallyman: %v\n%s", err, out)
+	}
+	command := exec.CommandContext(t.Context(), tallyman, "sbom", web+":"+newVersion, "--key", d.key, "--platform", found.Platform, "--format", "spdx")
+	var errs bytes.Buffer
+	command.Stderr = &errs
+	want, err := command.Output()
+	if err != nil {
+		t.Fatalf("tallyman sbom: %v\n%s", err, errs.String())
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("the console gives %d bytes, the registry %d others", len(got), len(want))
+	}
+}
+
+// rescan asks for another look at a release, and waits for the page to tell of it.
+func rescan(t *testing.T, b *tab, newer string) {
+	t.Helper()
+	b.visit(t, newer)
+	looked := func() string {
+		var at string
+		b.do(t, chromedp.Evaluate(`(document.querySelector(".title .summary p:nth-of-type(2) time") || {dateTime: ""}).dateTime`, &at))
+		return at
+	}
+	before := looked()
+	b.follow(t, chromedp.Click(`form.rescan button`, chromedp.ByQuery))
+	if at := b.location(t); at != newer+"?asked=1" {
+		t.Errorf("a rescan leads to %s, want %s?asked=1", at, newer)
+	}
+	b.accessible(t, "after a rescan")
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for range 120 {
+		b.visit(t, newer)
+		if at := looked(); at != "" && at != before {
+			return
+		}
+		<-tick.C
+	}
+	t.Errorf("papers looked at: still %s a minute later", before)
+}
+
+// page is a page of the console.
+type pageOf struct{ name, path string }
+
+// pages are all pages, on what the demo made.
+func pages(t *testing.T, b *tab, web string) []pageOf {
+	t.Helper()
+	component := "/components/" + web
+	older := component + "/-/" + oldVersion
+	b.visit(t, "/activity")
+	var wave string
+	b.do(t, chromedp.Evaluate(`(document.querySelector('main a[href^="/activity/waves/"]') || {getAttribute: () => ""}).getAttribute("href")`, &wave))
+	if wave == "" {
+		t.Error("no event in the activity")
+		wave = "/activity"
+	}
+	return []pageOf{
+		{"overview", "/"},
+		{"component", component},
+		{"release", older},
+		{"findings", older + "/findings"},
+		{"packages", older + "/packages"},
+		{"compare", "/compare?" + url.Values{"repository": {web}, "from": {oldVersion}, "to": {newVersion}}.Encode()},
+		{"compare-choose", "/compare"},
+		{"search", "/search?q=" + cve},
+		{"search-none", "/search?q=nothing-of-that-name"},
+		{"advisories", "/advisories"},
+		{"advisory", "/advisories/" + advisory},
+		{"activity", "/activity"},
+		{"event", wave},
+		{"settings", "/settings"},
+		{"tokens", "/settings/tokens"},
+		{"audit", "/settings/audit"},
+		{"api", "/docs/api"},
+	}
+}
+
+// everyPage looks at every page as axe does, and as people do.
+func everyPage(t *testing.T, b *tab, all []pageOf) {
+	t.Helper()
+	dir := shots(t)
+	for _, p := range all {
+		t.Run(p.name, func(t *testing.T) {
+			b.visit(t, p.path)
+			var title string
+			b.do(t, chromedp.Title(&title))
+			if !strings.HasSuffix(title, " · Tallyman") {
+				t.Errorf("title: got %q, want one that ends in the product's name", title)
+			}
+			for _, a := range appearances() {
+				b.look(t, a, p.path)
+				b.accessible(t, p.path+" at "+a.name)
+				b.shoot(t, shotName(dir, p.name, a))
+			}
+			b.clean(t, p.path)
+		})
+	}
+}
+
+// missing asks for what is not there.
+func missing(t *testing.T, b *tab, component string) {
+	t.Helper()
+	for _, path := range []string{component + "/-/v9.9.9", "/components/nowhere.example/x", "/advisories/CVE-0000-0", "/activity/waves/999999", "/nothing"} {
+		b.do(t, chromedp.Navigate(b.home+path), chromedp.WaitReady("body", chromedp.ByQuery))
+		b.mu.Lock()
+		status := b.status[b.home+path]
+		b.notes = nil // Chromium logs a 404 as an error
+		b.mu.Unlock()
+		if status != http.StatusNotFound {
+			t.Errorf("%s: got status %d, want 404", path, status)
+		}
+		b.accessible(t, path)
+	}
+}

@@ -1,0 +1,59 @@
+package account_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/release"
+)
+
+func TestSplitPURL(t *testing.T) {
+	t.Parallel()
+	for purl, want := range map[string][2]string{
+		"pkg:golang/example.com/a@v1.0.0":                {"pkg:golang/example.com/a", "v1.0.0"},
+		"pkg:npm/%40scope/a@1.0.0?x=y#sub":               {"pkg:npm/%40scope/a", "1.0.0"},
+		"pkg:npm/@scope/a":                               {"pkg:npm/@scope/a", ""},
+		"pkg:deb/debian/tzdata@2026a-1?distro=debian-12": {"pkg:deb/debian/tzdata", "2026a-1"},
+		"": {"", ""},
+	} {
+		if base, version := account.SplitPURL(purl); base != want[0] || version != want[1] {
+			t.Errorf("%s: got %q and %q, want %q", purl, base, version, want)
+		}
+	}
+}
+
+func TestComparePackages(t *testing.T) {
+	t.Parallel()
+	from := map[string][]string{"gone": {"1"}, "moved": {"1"}, "same": {"1", "2"}, "also gone": {"3"}}
+	to := map[string][]string{"new": {"1"}, "moved": {"2"}, "same": {"1", "2"}}
+	want := account.PackageChanges{
+		Added:      []account.PackageChange{{Package: "new", To: []string{"1"}}},
+		Removed:    []account.PackageChange{{Package: "also gone", From: []string{"3"}}, {Package: "gone", From: []string{"1"}}},
+		Changed:    []account.PackageChange{{Package: "moved", From: []string{"1"}, To: []string{"2"}}},
+		AddedCount: 1, RemovedCount: 2, ChangedCount: 1, Same: 1,
+	}
+	if diff := cmp.Diff(want, account.ComparePackages(from, to, 0)); diff != "" {
+		t.Error(diff)
+	}
+	want.Removed = want.Removed[:1]
+	if diff := cmp.Diff(want, account.ComparePackages(from, to, 1)); diff != "" {
+		t.Errorf("at most one of a kind: %s", diff)
+	}
+	if got := account.ComparePackages(nil, nil, 0); got.Same != 0 {
+		t.Errorf("of nothing: got %+v", got)
+	}
+}
+
+func TestCompareSizes(t *testing.T) {
+	t.Parallel()
+	platform := func(arch string, size int64) release.Platform {
+		return release.Platform{OS: "linux", Architecture: arch, CompressedSize: size}
+	}
+	got := account.CompareSizes([]release.Platform{platform("amd64", 1), platform("s390x", 2)}, []release.Platform{platform("arm64", 3), platform("amd64", 4)})
+	want := []account.SizeChange{{Platform: "linux/amd64", From: 1, To: 4}, {Platform: "linux/s390x", From: 2, To: -1}, {Platform: "linux/arm64", From: -1, To: 3}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,80 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tallyman-io/tallyman/internal/account"
+)
+
+func TestRecentReadsOnceForAllWhoAskWithinAMoment(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
+	var clock atomic.Int64
+	var reads atomic.Int64
+	release := make(chan struct{})
+	r := account.NewRecent(time.Second, func() time.Time { return now.Add(time.Duration(clock.Load())) }, func(context.Context) (int64, error) {
+		<-release
+		return reads.Add(1), nil
+	})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if got, err := r.Get(t.Context()); got != 1 || err != nil {
+				t.Errorf("at the same time: got %d, %v; want the first read", got, err)
+			}
+		})
+	}
+	close(release)
+	wg.Wait()
+	for _, tt := range []struct {
+		after time.Duration
+		want  int64
+	}{{999 * time.Millisecond, 1}, {time.Second, 2}, {1900 * time.Millisecond, 2}, {-time.Hour, 3}} {
+		clock.Store(int64(tt.after))
+		if got, err := r.Get(t.Context()); got != tt.want || err != nil {
+			t.Errorf("%s after the first: got %d, %v; want read %d", tt.after, got, err, tt.want)
+		}
+	}
+}
+
+func TestRecentKeepsNoError(t *testing.T) {
+	t.Parallel()
+	failed := errors.New("the store is away")
+	fail := true
+	r := account.NewRecent(time.Hour, time.Now, func(context.Context) (string, error) {
+		if fail {
+			return "", failed
+		}
+		return "value", nil
+	})
+	if _, err := r.Get(t.Context()); !errors.Is(err, failed) {
+		t.Errorf("got %v, want the error of the read", err)
+	}
+	fail = false
+	if got, err := r.Get(t.Context()); got != "value" || err != nil {
+		t.Errorf("afterwards: got %q, %v", got, err)
+	}
+}
+
+func TestWhoStopsWaitingDoesNotEndTheReadOfOthers(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	r := account.NewRecent(time.Hour, time.Now, func(ctx context.Context) (string, error) {
+		<-release
+		return "value", ctx.Err()
+	})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Get(gone); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want to be told that it was waited no longer", err)
+	}
+	close(release)
+	if got, err := r.Get(t.Context()); got != "value" || err != nil {
+		t.Errorf("others: got %q, %v", got, err)
+	}
+}
