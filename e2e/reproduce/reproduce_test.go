@@ -15,8 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-io/tallyman/e2e/workbench"
-	"github.com/tallyman-io/tallyman/internal/evidence"
-	"github.com/tallyman-io/tallyman/internal/policy"
 	"github.com/tallyman-io/tallyman/internal/rebuild"
 	"github.com/tallyman-io/tallyman/internal/registry"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -162,30 +160,23 @@ func (s *suite) identical(t *testing.T) {
 		t.Errorf("report: got %s, want identical, 2 images, at least 5 files, no difference", stdout)
 	}
 	for _, image := range s.images() {
-		digest := s.digest(t, image)
-		if got := s.rebuilders(t, image, digest, s.publicKey); got != 1 {
-			t.Errorf("rebuilders of %s, without trust in the rebuilder: got %d, want 1", image, got)
-		}
-		if got := s.rebuilders(t, image, digest, s.publicKey, public); got != 2 {
-			t.Errorf("rebuilders of %s: got %d, want 2", image, got)
-		}
+		s.wantTwoRebuilders(t, image, public)
 	}
 }
 
-// rebuilders is the fact that a policy sees.
-func (s *suite) rebuilders(t *testing.T, image string, digest release.Digest, keys ...string) int {
+// wantTwoRebuilders asserts that a policy counts who built the digest: two for those who
+// trust the rebuilder as well.
+func (s *suite) wantTwoRebuilders(t *testing.T, image, rebuilder string) {
 	t.Helper()
-	var trust evidence.Trust
-	for _, file := range keys {
-		pem, err := os.ReadFile(file)
-		must(t, err)
-		trust.Keys = append(trust.Keys, evidence.Key{Name: filepath.Base(file), PEM: pem})
+	two := filepath.Join(s.bench.Dir, "two.yaml")
+	writeFile(t, two, "version: 1\nrules:\n  - name: reproduced\n    pass: rebuilders >= 2\n    message: '\"expected two who built it, found \" + string(rebuilders)'\n")
+	verify := []string{"verify", image + ":" + version, "--policy", two, "--key", s.publicKey}
+	if code, stdout, stderr := s.root(t.Context(), s.bench.Dir, nil, verify...); code != 1 || !strings.Contains(stdout+stderr, "expected two who built it, found 1") {
+		t.Errorf("without trust in the rebuilder: got exit %d, want 1\n%s\n%s", code, stdout, stderr)
 	}
-	examiner, err := evidence.New(registry.New(registry.Config{}), evidence.Config{Trust: trust})
-	must(t, err)
-	examination, err := examiner.Examine(t.Context(), image, digest)
-	must(t, err)
-	return policy.Examined(examination).Rebuilders
+	if code, stdout, stderr := s.root(t.Context(), s.bench.Dir, nil, append(verify, "--key", rebuilder)...); code != 0 {
+		t.Errorf("with trust in the rebuilder: got exit %d, want 0\n%s\n%s", code, stdout, stderr)
+	}
 }
 
 // archives is what the release page has.
