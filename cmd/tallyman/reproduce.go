@@ -100,23 +100,34 @@ func (f *reproduceFlags) run(ctx context.Context, out io.Writer, args []string) 
 		return fmt.Errorf("%w: %w", errUndecided, err)
 	}
 	outcome, err := f.rebuild(ctx, images, dir)
-	if err == nil && f.attest && outcome.Report.Result == rebuild.Identical {
-		err = f.sign(ctx, identity, outcome, dir)
+	if err != nil {
+		return undecided(errors.Join(err, done()))
 	}
-	if err = errors.Join(err, done()); err != nil {
-		if errors.Is(err, rebuild.ErrMismatch) {
-			return fmt.Errorf("%w: %w", errNotVerified, err)
-		}
-		return fmt.Errorf("%w: %w", errUndecided, err)
+	var signing error
+	if f.attest && outcome.Report.Result == rebuild.Identical {
+		signing = f.sign(ctx, identity, outcome, dir)
 	}
-	write := outcome.Report.WriteTable
+	// What was found out is told, also when it could not be signed.
+	return errors.Join(f.report(out, outcome.Report), undecided(signing), undecided(done()))
+}
+
+// undecided marks what kept the command from telling. A mismatch is an answer.
+func undecided(err error) error {
+	if err == nil || errors.Is(err, rebuild.ErrMismatch) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUndecided, err)
+}
+
+func (f *reproduceFlags) report(out io.Writer, report *rebuild.Report) error {
+	write := report.WriteTable
 	if f.format == "json" {
-		write = outcome.Report.WriteJSON
+		write = report.WriteJSON
 	}
 	if err := write(out); err != nil {
 		return fmt.Errorf("%w: write the report: %w", errUndecided, err)
 	}
-	if outcome.Report.Result != rebuild.Identical {
+	if report.Result != rebuild.Identical {
 		return outcomeError{exitFail}
 	}
 	return nil
@@ -168,11 +179,8 @@ func (f *reproduceFlags) published(ctx context.Context, look *looker, args []str
 			images = append(images, rebuild.Published{Repository: e.Repository, Digest: e.Digest, Claim: claim})
 			return matches(t, claim, commit)
 		})
-		switch {
-		case errors.Is(err, rebuild.ErrMismatch):
-			return nil, fmt.Errorf("%w: %w", errNotVerified, err)
-		case err != nil:
-			return nil, fmt.Errorf("%w: %w", errUndecided, err)
+		if err != nil {
+			return nil, undecided(err)
 		}
 	}
 	return images, nil

@@ -127,6 +127,7 @@ func TestReproduceExitCodes(t *testing.T) {
 		{"a build that leaves nothing", "", []string{web, "--key", f.key, "--rebuilt", f.source}, exitUnknown, "make snapshot"},
 		{"a tag that the clone has not", "", []string{"v7.0.0", "--key", f.key}, exitUnknown, "expected the tag v7.0.0"},
 		{"a folder that has files", "", []string{web, "--key", f.key, "--work", f.source}, exitUnknown, "expected an empty folder"},
+		{"what cannot be attested", same, []string{web, "--key", f.key, "--source", f.source, "--attest", "--signing-key", f.key}, exitUnknown, "does not name its base image"},
 		{"nobody to trust", "", []string{web}, exitUsage, "expected --key"},
 		{"no argument", "", nil, exitUsage, "TAG or IMAGE"},
 		{"neither tag nor image", "", []string{"web", "--key", f.key}, exitUsage, "expected a TAG such as v1.2.3"},

@@ -12,6 +12,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/cosign"
 	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/pipeline"
+	"github.com/tallyman-io/tallyman/internal/rebuild"
 )
 
 // Exit codes; they never change.
@@ -57,7 +58,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &config), errors.Is(err, cosign.ErrNoIdentity):
 		return exitConfig
-	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified),
+	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified), errors.Is(err, rebuild.ErrMismatch),
 		errors.Is(err, dossier.ErrDamaged), errors.Is(err, dossier.ErrRefused):
 		return exitFail
 	default:

@@ -126,8 +126,7 @@ func clip(s string) string {
 	return s[:cut] + fmt.Sprintf("… (%d bytes)", len(s))
 }
 
-// sorted orders differences by place, and bounds how many there are of one image or
-// archive, saying how many were left out.
+// sorted orders differences by place; those of one place stay as they were found.
 func sorted(all []Difference) []Difference {
 	slices.SortStableFunc(all, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Archive, b.Archive), cmp.Compare(a.Image, b.Image), cmp.Compare(a.Platform, b.Platform),
