@@ -164,7 +164,8 @@ func TestReproduceLeavesWhatItIsAskedTo(t *testing.T) {
 	f := newReleaseFixture(t)
 	t.Setenv("BUILDX_BUILDER", "mine")
 	t.Setenv("TEST_LAYOUT", filepath.Join(f.layouts, "same"))
-	t.Setenv("TMPDIR", t.TempDir())
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	work := filepath.Join(t.TempDir(), "work")
 	web := f.srv.Repository("acme/web") + ":v1.0.0"
 	for _, args := range [][]string{{"--work", work}, nil} {
@@ -181,7 +182,7 @@ func TestReproduceLeavesWhatItIsAskedTo(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(work, "source", "rehearsal", "layout", "index.json")); err != nil {
 		t.Error(err)
 	}
-	left, err := os.ReadDir(os.TempDir())
+	left, err := os.ReadDir(temporary)
 	if err != nil || len(left) > 0 {
 		t.Errorf("temporary folders: got %v, %v, want none left", left, err)
 	}

@@ -15,15 +15,17 @@ type Level string
 const (
 	// LevelIndex is the image index.
 	LevelIndex Level = "index"
-	// LevelManifest is the manifest of a platform, and LevelConfig its configuration.
+	// LevelManifest is the manifest of a platform.
 	LevelManifest Level = "manifest"
-	LevelConfig   Level = "config"
-	// LevelLayer is a layer as a whole, and LevelArchive a file of the release page.
-	LevelLayer   Level = "layer"
+	// LevelConfig is its configuration.
+	LevelConfig Level = "config"
+	// LevelLayer is a layer as a whole.
+	LevelLayer Level = "layer"
+	// LevelArchive is a file of the release page as a whole.
 	LevelArchive Level = "archive"
-	// LevelFile is a file in a layer or archive, and LevelBinary what a Go binary says of
-	// its build.
-	LevelFile   Level = "file"
+	// LevelFile is a file in a layer or archive.
+	LevelFile Level = "file"
+	// LevelBinary is what a Go binary says of its build.
 	LevelBinary Level = "binary"
 )
 
