@@ -123,8 +123,10 @@ func (j *Job) build(ctx context.Context, claim Claim, report *Report) (*Built, e
 		return nil, err
 	}
 	report.Notes = append(report.Notes, notes...)
-	if base := value(j.Builder.Environ, "TALLYMAN_BASE"); base != "" {
-		report.Notes = append(report.Notes, "the base image was substituted: TALLYMAN_BASE="+printable(base))
+	for _, name := range inputs() {
+		if given := value(j.Builder.Environ, name); given != "" {
+			report.Notes = append(report.Notes, "the build was given "+name+"="+printable(given))
+		}
 	}
 	return j.Builder.Build(ctx, claim, dir)
 }
