@@ -131,3 +131,28 @@ func TestWebShowsItsFirstTokenInTheLogOnce(t *testing.T) {
 		t.Errorf("got %d tokens in the log, want 1:\n%s", got, log.String())
 	}
 }
+
+func TestWhatNoRouteIsForSaysSo(t *testing.T) {
+	t.Parallel()
+	b := assembled(t)
+	site := withLost(b.mux, b.pages.Lost)
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		says         string
+	}{
+		{"GET", "/nothing", 404, "<h1>Not found</h1>"},
+		{"GET", "/static/nothing.css", 404, ""},
+		{"HEAD", "/nothing", 404, ""},
+		{"GET", "/rescan", 405, ""},
+		{"POST", "/nothing", 404, ""},
+		{"GET", "/api/v1/nothing", 404, "urn:tallyman:problem"},
+		{"GET", "/activity/../../etc/passwd", 307, ""},
+	} {
+		w := httptest.NewRecorder()
+		site.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, nil))
+		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
+			t.Errorf("%s %s: got %d %.200s, want %d and %q", tt.method, tt.path, w.Code, w.Body, tt.status, tt.says)
+		}
+	}
+}

@@ -40,7 +40,7 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 		return service.App{}, errors.Join(err, b.close(ctx))
 	}
 	app := service.App{
-		Routes: func(outer *http.ServeMux) { outer.Handle("/", b.mux) },
+		Routes: func(outer *http.ServeMux) { outer.Handle("/", withLost(b.mux, b.pages.Lost)) },
 		Checks: []service.Check{{Name: "store", Run: b.store.Ping}},
 		// Whoever follows progress would be waited for until shutdown.timeout.
 		Draining: b.pages.Close,

@@ -81,7 +81,10 @@ func newTab(t *testing.T, browser context.Context, home string) *tab { //nolint:
 	t.Cleanup(cancel)
 	b := &tab{ctx: ctx, home: home, status: make(map[string]int64)}
 	chromedp.ListenTarget(ctx, b.note)
-	b.do(t, network.Enable(), cdplog.Enable(), runtime.Enable())
+	// The first run makes the tab, which ends with its context: that must not be one of a step.
+	if err := chromedp.Run(ctx, network.Enable(), cdplog.Enable(), runtime.Enable()); err != nil {
+		t.Fatalf("open a tab: %v", err)
+	}
 	return b
 }
 
@@ -127,8 +130,11 @@ func (b *tab) do(t *testing.T, actions ...chromedp.Action) {
 	ctx, cancel := context.WithTimeout(b.ctx, stepTakes)
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
+		// For the message only.
+		ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+		defer cancel()
 		var where, text string
-		_ = chromedp.Run(b.ctx, chromedp.Location(&where), chromedp.Text("body", &text, chromedp.ByQuery)) // for the message only
+		_ = chromedp.Run(ctx, chromedp.Location(&where), chromedp.Evaluate(`document.body.innerText.slice(0, 2000)`, &text))
 		t.Fatalf("at %s: %v\n%s", where, err, text)
 	}
 }
