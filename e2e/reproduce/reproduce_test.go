@@ -55,8 +55,8 @@ func TestReproduce(t *testing.T) {
 		{"another Go version is named", s.anotherGo},
 	}
 	if os.Getenv("REPRODUCE_ALL") != "" {
-		// Minutes more: the tools of BuildKit are built as well.
-		lines = append(lines, line{"a release is reproduced by its tag, with make snapshot", s.makeSnapshot})
+		// Minutes more: the tools of BuildKit are built as well, and one more release is made.
+		lines = append(lines, line{"a release is reproduced by its tag, with make snapshot", s.makeSnapshot}, line{"the release after it is reproduced", s.next})
 	}
 	for _, line := range lines {
 		start := time.Now()
@@ -226,6 +226,23 @@ func (s *suite) makeSnapshot(t *testing.T) {
 		t.Errorf("with make snapshot: got exit %d, want 0\n%s\n%s", code, stdout, stderr)
 	}
 	s.figures = append(s.figures, fmt.Sprintf("%s\t\tto reproduce with make snapshot", time.Since(start).Round(time.Second)))
+}
+
+// next releases another commit, and has somebody else reproduce that: the tag of the
+// first is not in his way.
+func (s *suite) next(t *testing.T) {
+	const version = "v1.1.0"
+	must(t, os.WriteFile(filepath.Join(s.clone.Dir, "next.md"), []byte("# "+version+"\n"), 0o600))
+	must(t, s.clone.Commit(t.Context(), "docs: say what "+version+" is", "2026-02-02T02:02:02Z"))
+	must(t, s.clone.Tag(t.Context(), version))
+	s.goreleaser(t, nil, "release", "--clean")
+	start := time.Now()
+	code, stdout, stderr := s.somebody.tallyman(t.Context(), "reproduce", s.images()[0]+":"+version, s.images()[1]+":"+version,
+		"--key", s.publicKey, "--source", s.clone.Dir, "--tools", s.somebody.tools)
+	if code != 0 || !strings.HasSuffix(stdout, "identical\n") {
+		t.Errorf("reproduce %s: got exit %d, want 0\n%s\n%s", version, code, stdout, stderr)
+	}
+	s.figures = append(s.figures, fmt.Sprintf("%s\t\tto reproduce %s", time.Since(start).Round(time.Second), version))
 }
 
 func (s *suite) refused(t *testing.T) {
