@@ -160,7 +160,7 @@ func download(t *testing.T, b *tab, d *demo, web, newer string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // only read
+	defer response.Body.Close()
 	got, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("download: %s, %v", response.Status, err)

@@ -92,7 +92,7 @@ func startDemo(t *testing.T) *demo {
 func listen(lines *bufio.Scanner, log *output) *demo {
 	d := new(demo)
 	for lines.Scan() {
-		fmt.Fprintln(log, lines.Text()) //nolint:errcheck // kept in memory
+		fmt.Fprintln(log, lines.Text())
 		name, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), "  ")
 		value = strings.TrimSpace(value)
 		switch name {

@@ -61,10 +61,10 @@ func TestWebUnderLoad(t *testing.T) {
 			routes := f.routes(t, url)
 			report := &strings.Builder{}
 			table := tabwriter.NewWriter(report, 0, 0, 2, ' ', 0)
-			fmt.Fprintf(table, "route\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", calmRate, busyRate) //nolint:errcheck // kept in memory
+			fmt.Fprintf(table, "route\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", calmRate, busyRate)
 			for _, r := range routes {
 				calm, busy := web.attack(t, r, calmRate), web.attack(t, r, busyRate)
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.0f\n", r.name, ms(calm.Latencies.P50), ms(calm.Latencies.P99), ms(busy.Latencies.P50), ms(busy.Latencies.P99), calm.BytesIn.Mean) //nolint:errcheck // kept in memory
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.0f\n", r.name, ms(calm.Latencies.P50), ms(calm.Latencies.P99), ms(busy.Latencies.P50), ms(busy.Latencies.P99), calm.BytesIn.Mean)
 				if calm.Latencies.P99 > calmP99 || busy.Latencies.P99 > busyP99 {
 					t.Errorf("%s: p99 of %s at %d/s and %s at %d/s, want below %s and %s", r.name, calm.Latencies.P99, calmRate, busy.Latencies.P99, busyRate, calmP99, busyP99)
 				}
@@ -125,7 +125,7 @@ func (f *fleet) routes(t *testing.T, database string) []route {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // only read
+	defer s.Close()
 	repository := f.Repositories[3]
 	latest := fmt.Sprintf("v1.%d.0", f.Releases/len(f.Repositories)-1)
 	earlier := fmt.Sprintf("v1.%d.0", f.Releases/len(f.Repositories)/2)
@@ -249,7 +249,7 @@ func freeAddress(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close() //nolint:errcheck // its port is another's now
+	defer listener.Close()
 	return listener.Addr().String()
 }
 

@@ -58,13 +58,12 @@ func TestWebsRestartUnderLoadWithoutAFailedRequest(t *testing.T) {
 		Transport: b,
 	})
 	t.Cleanup(front.Close)
-	loaded := &web{home: front.URL, token: token}
 
 	const takes, rate = 12 * time.Second, 100
 	routes := f.routes(t, database)
 	var targets []vegeta.Target
 	for _, r := range routes {
-		targets = append(targets, vegeta.Target{Method: http.MethodGet, URL: loaded.home + r.path, Header: http.Header{"Authorization": {"Bearer " + token}}})
+		targets = append(targets, vegeta.Target{Method: http.MethodGet, URL: front.URL + r.path, Header: http.Header{"Authorization": {"Bearer " + token}}})
 	}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.Redirects(vegeta.NoFollow))
 	results := attacker.Attack(vegeta.NewStaticTargeter(targets...), vegeta.Rate{Freq: rate, Per: time.Second}, takes, "restart")
