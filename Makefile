@@ -119,6 +119,10 @@ TALLYMAN_SHOTS ?= $(CURDIR)/.e2e/shots
 browser: tools ## Drive the console in Chromium on what the demo makes; pictures go to TALLYMAN_SHOTS
 	@cd e2e && TALLYMAN_SHOTS=$(TALLYMAN_SHOTS) go test -count=1 -timeout 40m -v ./browser
 
+.PHONY: reproduce-test
+reproduce-test: tools ## A release is reproduced by another user with other tools, and other inputs are named
+	@cd e2e && go test -count=1 -timeout 30m -v ./reproduce
+
 .PHONY: keyless
 keyless: ## Sign and verify keyless against Fulcio and rekor-tiles on loopback
 	@build/tools.sh cosign

@@ -12,6 +12,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/cosign"
 	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/pipeline"
+	"github.com/tallyman-io/tallyman/internal/rebuild"
 )
 
 // Exit codes; they never change.
@@ -57,7 +58,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &config), errors.Is(err, cosign.ErrNoIdentity):
 		return exitConfig
-	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified),
+	case errors.Is(err, pipeline.ErrRefused), errors.Is(err, errNotVerified), errors.Is(err, rebuild.ErrMismatch),
 		errors.Is(err, dossier.ErrDamaged), errors.Is(err, dossier.ErrRefused):
 		return exitFail
 	default:
@@ -76,7 +77,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(versionCommand(), scanCommand(), verifyPapersCommand(), diffCommand(), releasesCommand(), printSBOMCommand(),
-		gateCommand(), dbCommand(), dossierCommand(), releaseCommand())
+		gateCommand(), reproduceCommand(), dbCommand(), dossierCommand(), releaseCommand())
 	return root
 }
 

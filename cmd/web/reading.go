@@ -23,13 +23,20 @@ type reading struct {
 	data       *account.Recent[account.Data]
 	queue      *account.Recent[account.Queue]
 	progress   *account.Recent[[]ledger.Progress]
+	news       *account.Recent[account.List[account.NewFinding]]
 }
+
+// newsItems is how many new findings are asked for where nobody says how many.
+const newsItems = 50
 
 func newReading(s *store.Store, now func() time.Time) *reading {
 	return &reading{
 		Store:      s,
 		components: account.NewRecent(moment, now, s.Components), data: account.NewRecent(moment, now, s.AdvisoryData),
 		queue: account.NewRecent(moment, now, s.Queue), progress: account.NewRecent(moment, now, s.Progress),
+		news: account.NewRecent(moment, now, func(ctx context.Context) (account.List[account.NewFinding], error) {
+			return s.NewFindings(ctx, account.Page{Limit: newsItems})
+		}),
 	}
 }
 
@@ -49,4 +56,14 @@ func (r *reading) Queue(ctx context.Context) (account.Queue, error) { return r.q
 func (r *reading) Progress(ctx context.Context) ([]ledger.Progress, error) {
 	all, err := r.progress.Get(ctx)
 	return slices.Clone(all), err
+}
+
+// NewFindings is that of the store.
+func (r *reading) NewFindings(ctx context.Context, p account.Page) (account.List[account.NewFinding], error) {
+	if p != (account.Page{Limit: newsItems}) {
+		return r.Store.NewFindings(ctx, p)
+	}
+	found, err := r.news.Get(ctx)
+	found.Items = slices.Clone(found.Items)
+	return found, err
 }

@@ -4,7 +4,6 @@ package webload_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -155,7 +154,19 @@ type web struct {
 
 func startWeb(t *testing.T, database string) *web {
 	t.Helper()
-	return startWebAt(t, database, "tally_bench_"+strings.ToLower(rand.Text()+rand.Text()), freeAddress(t))
+	return startWebAt(t, database, makeToken(t, database), freeAddress(t))
+}
+
+// makeToken makes a token that may read, as who runs web does.
+func makeToken(t *testing.T, database string) string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), program, "token", "make", "bench", "--role=viewer", "--scopes=read", "--days=1")
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "TALLYMAN_DATABASE_URL=" + database}
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("make a token: %v", err)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 func startWebAt(t *testing.T, database, token, address string) *web {
@@ -168,7 +179,7 @@ func startWebAt(t *testing.T, database, token, address string) *web {
 	command := exec.Command(program, "serve") //nolint:noctx // ended below
 	command.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "TALLYMAN_DATABASE_URL=" + database, "TALLYMAN_LISTEN=" + address,
-		"TALLYMAN_ACCESS_BOOTSTRAP_TOKEN=" + token, "TALLYMAN_LIMITS_REQUESTS=100000", "TALLYMAN_LOG_LEVEL=warn",
+		"TALLYMAN_LIMITS_REQUESTS=100000", "TALLYMAN_LOG_LEVEL=error",
 	}
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {

@@ -1,13 +1,11 @@
 package webload_test
 
 import (
-	"crypto/rand"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +46,7 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestWebsRestartUnderLoadWithoutAFailedRequest(t *testing.T) {
 	database := storetest.Postgres(t)
 	f := fill(t, database, 100)
-	token := "tally_bench_" + strings.ToLower(rand.Text()+rand.Text())
+	token := makeToken(t, database)
 	var webs [2]*web
 	b := new(balancer)
 	for i := range webs {

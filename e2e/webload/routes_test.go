@@ -2,6 +2,7 @@ package webload_test
 
 import (
 	"net/url"
+	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 )
@@ -10,6 +11,8 @@ import (
 func reads(repository, latest, earlier string, r *account.Release, advisory, module, wave string) []route {
 	component := "/components/" + repository
 	release := component + "/-/" + latest
+	const base = "/api/v1"
+	named := base + "/components/" + strings.ReplaceAll(repository, "/", "~")
 	return []route{
 		{"overview", "/"},
 		{"component", component},
@@ -32,5 +35,21 @@ func reads(repository, latest, earlier string, r *account.Release, advisory, mod
 		{"wave", "/activity/waves/" + wave},
 		{"settings", "/settings"},
 		{"document", "/documents/" + url.PathEscape(string(r.Documents[0].Digest))},
+		{"API: components", base + "/components"},
+		{"API: releases", named + "/releases"},
+		{"API: release", named + "/releases/" + latest},
+		{"API: findings", named + "/releases/" + latest + "/findings"},
+		{"API: packages", named + "/releases/" + latest + "/packages"},
+		{"API: packages, CSV", named + "/releases/" + latest + "/packages.csv"},
+		{"API: findings, SARIF", named + "/releases/" + latest + "/findings.sarif"},
+		{"API: verdict of a digest", base + "/verdicts/" + string(r.Image.Digest)},
+		{"API: KPIs", named + "/kpis"},
+		{"API: compare", base + "/compare?" + url.Values{"from": {repository + ":" + earlier}, "to": {repository + ":" + latest}}.Encode()},
+		{"API: search", base + "/search?q=" + url.QueryEscape(module)},
+		{"API: advisories", base + "/advisories"},
+		{"API: new findings", base + "/findings"},
+		{"API: activity", base + "/activity"},
+		{"API: metrics", base + "/metrics"},
+		{"API: releases, Atom", base + "/atom/releases"},
 	}
 }

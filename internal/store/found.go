@@ -137,13 +137,16 @@ type matched struct {
 	match               advisory.Match
 }
 
-func scanMatched(rows *sql.Rows) (m matched, err error) {
+func scanMatched(rows *sql.Rows) (m matched, err error) { return scanMatchedBehind(rows) }
+
+// scanMatchedBehind reads what stands before the row as well.
+func scanMatchedBehind(rows *sql.Rows, before ...any) (m matched, err error) {
 	var since int64
 	var until sql.NullInt64
 	var fixed string
 	var row advisoryRow
-	if err = rows.Scan(&m.key, &m.purl, &m.name, &m.version, &since, &until, &m.match.Ecosystem, &fixed, &m.match.Why,
-		&row.name, &row.modified, &row.published, &row.severity, &row.summary, &row.aliases); err != nil {
+	if err = rows.Scan(append(before, &m.key, &m.purl, &m.name, &m.version, &since, &until, &m.match.Ecosystem, &fixed, &m.match.Why,
+		&row.name, &row.modified, &row.published, &row.severity, &row.summary, &row.aliases)...); err != nil {
 		return m, err
 	}
 	m.since, m.until = fromMicros(since), fromNullMicros(until)

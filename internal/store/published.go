@@ -263,29 +263,40 @@ func (s *Store) Repairs(ctx context.Context, repository string) ([]account.Repai
 // image whose papers were not looked at is not in it.
 func readCriticals(ctx context.Context, tx *transaction, releases []account.Standing) (map[int64][]account.Finding, error) {
 	criticals := make(map[int64][]account.Finding)
+	released := make(map[int64]time.Time)
+	var keys []int64
 	for i := range releases {
-		key := releases[i].Key
-		if key == 0 {
-			continue
+		if key := releases[i].Key; key != 0 && criticals[key] == nil {
+			criticals[key], released[key] = []account.Finding{}, releases[i].ReleasedAt
+			keys = append(keys, key)
 		}
-		rows, err := collect(ctx, tx, scanMatched, `
-			SELECT p.id, p.purl, p.name, p.version, f.since, f.until, f.ecosystem, f.fixed, f.why,
-				a.name, a.modified, a.published, a.severity, a.summary, a.aliases
-			FROM exposure x JOIN finding f ON f.package_id = x.package_id AND f.until IS NULL
-			JOIN advisory a ON a.id = f.advisory_id AND substr(a.severity, 1, 2) = 'cr' JOIN package p ON p.id = f.package_id
-			WHERE x.examination_id = $1 ORDER BY p.id, a.name, a.id, f.since`, key)
-		if err != nil {
-			return nil, fmt.Errorf("read critical findings: %w", err)
+	}
+	if len(keys) == 0 {
+		return criticals, nil
+	}
+	type shipped struct {
+		image int64
+		matched
+	}
+	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r shipped, err error) {
+		r.matched, err = scanMatchedBehind(rows, &r.image)
+		return r, err
+	}, `SELECT x.examination_id, p.id, p.purl, p.name, p.version, f.since, f.until, f.ecosystem, f.fixed, f.why,
+			a.name, a.modified, a.published, a.severity, a.summary, a.aliases
+		FROM exposure x JOIN finding f ON f.package_id = x.package_id AND f.until IS NULL
+		JOIN advisory a ON a.id = f.advisory_id AND substr(a.severity, 1, 2) = 'cr' JOIN package p ON p.id = f.package_id
+		WHERE x.examination_id IN `+list(len(keys), 0)+` ORDER BY x.examination_id, p.id, a.name, a.id, f.since`, anys(keys)...)
+	if err != nil {
+		return nil, fmt.Errorf("read critical findings: %w", err)
+	}
+	for len(rows) > 0 {
+		var same []matched
+		for n := 0; n < len(rows) && rows[n].image == rows[0].image && rows[n].key == rows[0].key; n++ {
+			same = append(same, rows[n].matched)
 		}
-		criticals[key] = []account.Finding{}
-		for len(rows) > 0 {
-			n := 1
-			for n < len(rows) && rows[n].key == rows[0].key {
-				n++
-			}
-			criticals[key] = append(criticals[key], findingsOf(rows[:n], releases[i].ReleasedAt, nil)...)
-			rows = rows[n:]
-		}
+		image := rows[0].image
+		criticals[image] = append(criticals[image], findingsOf(same, released[image], nil)...)
+		rows = rows[len(same):]
 	}
 	return criticals, nil
 }
