@@ -201,6 +201,15 @@ func TestReleaseSignsInOneJobAndVerifiesInAnotherBeforeItShows(t *testing.T) {
 			}
 		}
 	}
+	var order []string
+	for _, s := range release.Jobs["release"].Steps {
+		if s.Run == "make advisories" || s.Run == "make release" {
+			order = append(order, s.Run)
+		}
+	}
+	if got := strings.Join(order, ", "); got != "make advisories, make release" {
+		t.Errorf("job release runs %q, want the gate's advisories to be fetched before it releases", got)
+	}
 	if release.Jobs["verify"].Needs != "release" || release.Jobs["publish"].Needs != "verify" {
 		t.Error("want release, then verify, then publish")
 	}
