@@ -60,10 +60,11 @@ func startDemo(t *testing.T) *demo {
 		t.Fatal(err)
 	}
 	said := make(chan *demo, 1)
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		said <- listen(bufio.NewScanner(out), &log)
-		ended <- run.Wait()
+		_ = run.Wait() // it is told to end, and says so
 	}()
 	t.Cleanup(func() {
 		_ = run.Process.Signal(syscall.SIGINT) // it may have ended
