@@ -12,7 +12,6 @@ import (
 // aDossierKeepsWhatKeylessNeeds goes through a file: certificates and log entries are in
 // the bundles, and the trusted root is in the dossier.
 func (b *bench) aDossierKeepsWhatKeylessNeeds(t *testing.T) {
-	t.Parallel()
 	image := push(t, newRegistry(t, true)+"/"+repository, 1)
 	token := b.sigstore.Issuer.Workflow(t, repository, "release.yml", "v1.0.0")
 	b.sign(t, image, token)

@@ -20,8 +20,9 @@ func TestKeyless(t *testing.T) {
 	t.Run("a signature by key is verified with its log entry", b.aSignatureByKey)
 	t.Run("other trust refuses", b.otherTrustRefuses)
 	t.Run("forgeries are invalid", b.forgeriesAreInvalid)
-	t.Run("no host but the registry is contacted", b.noHostButTheRegistry)
 	t.Run("a dossier keeps what keyless needs", b.aDossierKeepsWhatKeylessNeeds)
+	// The last: it ends what signs.
+	t.Run("no host but the registry is contacted", b.noHostButTheRegistry)
 }
 
 // predicates are what is attested, by the name that cosign has for its type.

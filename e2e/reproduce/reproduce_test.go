@@ -80,6 +80,10 @@ func newSuite(t *testing.T) *suite {
 	must(t, err)
 	s.registry = address + "/tallyman"
 	s.bench.Setenv("TALLYMAN_REGISTRY", s.registry)
+	// The gate counts with the small set.
+	database, err := s.bench.AdvisoryDatabase(t.Context(), repository, time.Time{}, time.Now())
+	must(t, err)
+	s.bench.Setenv("TALLYMAN_DB", database)
 	s.publicKey, err = s.bench.Key(t.Context())
 	must(t, err)
 	s.clone, err = s.bench.Clone(t.Context(), "clone")
