@@ -63,16 +63,20 @@ func isolated(t *testing.T, args ...string) (code int, output, network string) {
 	return cmd.ProcessState.ExitCode(), string(out), string(b)
 }
 
-// needIsolation skips where a namespace or strace cannot be had.
+// needIsolation skips where a namespace or strace cannot be had. In CI that is a failure.
 func needIsolation(t *testing.T) {
 	t.Helper()
+	missing := t.Skipf
+	if os.Getenv("CI") == "true" {
+		missing = t.Fatalf
+	}
 	for _, command := range []string{"unshare", "strace"} {
 		if _, err := exec.LookPath(command); err != nil {
-			t.Skipf("needs %s", command)
+			missing("needs %s", command)
 		}
 	}
 	if out, err := exec.CommandContext(t.Context(), "unshare", "-n", "strace", "-o", "/dev/null", "true").CombinedOutput(); err != nil {
-		t.Skipf("needs root, to have a network namespace and to trace in it: %v: %s", err, out)
+		missing("needs root, to have a network namespace and to trace in it: %v: %s", err, out)
 	}
 }
 
