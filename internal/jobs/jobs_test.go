@@ -83,11 +83,11 @@ func (b *bench) await(t *testing.T, what string, ok func(release.Component) bool
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		all, err := b.store.Overview(ctx)
+		all, err := b.store.Components(ctx)
 		if err != nil {
 			t.Fatalf("waiting for %s: %v", what, err)
 		}
-		if len(all) == 1 && ok(all[0]) {
+		if len(all) == 1 && ok(all[0].Component) {
 			return
 		}
 		select {

@@ -52,11 +52,15 @@ func record(t *testing.T, s *store.Store, look release.Look, seen release.Sighti
 
 func overviewOf(t *testing.T, s *store.Store) []release.Component {
 	t.Helper()
-	all, err := s.Overview(t.Context())
+	all, err := s.Components(t.Context())
 	if err != nil {
 		t.Fatalf("overview: %v", err)
 	}
-	return all
+	var bare []release.Component
+	for i := range all {
+		bare = append(bare, all[i].Component)
+	}
+	return bare
 }
 
 func TestAnEmptyStoreHasAnEmptyOverview(t *testing.T) {
@@ -298,7 +302,7 @@ func TestLooksAtTheSameTimeDoNotDisturbEachOther(t *testing.T) {
 					if err != nil {
 						t.Errorf("writer %d, look %d: %v", w, i, err)
 					}
-					if _, err := s.Overview(t.Context()); err != nil {
+					if _, err := s.Components(t.Context()); err != nil {
 						t.Errorf("reader %d, look %d: %v", w, i, err)
 					}
 				}

@@ -57,14 +57,14 @@ func (b *bench) discover(t *testing.T) {
 
 func (b *bench) component(t *testing.T) release.Component {
 	t.Helper()
-	all, err := b.store.Overview(t.Context())
+	all, err := b.store.Components(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(all) != 1 {
 		t.Fatalf("got %d components, want 1", len(all))
 	}
-	return all[0]
+	return all[0].Component
 }
 
 func (b *bench) tags(t *testing.T) []release.Tag {
