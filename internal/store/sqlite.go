@@ -52,7 +52,7 @@ func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
 	if err := e.reach(ctx); err != nil {
 		return nil, errors.Join(err, writer.Close())
 	}
-	e.readers, err = sql.Open("sqlite", sqliteDSN(path, "query_only(1)",
+	e.readers, err = openKeeping(sqliteDSN(path, "query_only(1)",
 		// In KiB when negative: what the console shows again and again.
 		"cache_size(-8192)"))
 	if err != nil {
