@@ -166,7 +166,7 @@ func (c *Console) advisory(ctx context.Context, r *http.Request, p *page) (templ
 	if err != nil {
 		return nil, fmt.Errorf("read advisory: %w", err)
 	}
-	hits, err := c.cfg.Store.AdvisoryReleases(ctx, id, p.q.page(listPart))
+	hits, err := c.cfg.Store.AdvisoryReleases(ctx, id, p.q.page(hitPart))
 	if err != nil {
 		return nil, fmt.Errorf("read releases of advisory: %w", err)
 	}

@@ -63,8 +63,10 @@ type comparison struct {
 
 	Packages                account.PackageChanges
 	Added, Removed, Changed []packageChange
-	Fixed, Introduced       []finding
-	Common                  string
+	// AllPackagesURL shows more of them than the first. Empty where it is shown.
+	AllPackagesURL    string
+	Fixed, Introduced []finding
+	Common            string
 	// FindingsUnknown says why the findings of one of them may not be all. Empty when
 	// they are.
 	FindingsUnknown           string
@@ -138,7 +140,13 @@ func newComparison(d *account.Comparison, p *page) *comparison {
 	for _, s := range d.Sizes {
 		v.Sizes = append(v.Sizes, newSizeChange(s))
 	}
-	v.Added, v.Removed, v.Changed = packageChanges(d.Packages.Added), packageChanges(d.Packages.Removed), packageChanges(d.Packages.Changed)
+	most := changePart
+	if p.q.values.Get("packages") == "all" {
+		most = account.MostItems
+	} else {
+		v.AllPackagesURL = p.q.with("packages", "all")
+	}
+	v.Added, v.Removed, v.Changed = packageChanges(d.Packages.Added, most), packageChanges(d.Packages.Removed, most), packageChanges(d.Packages.Changed, most)
 	for i := range d.Fixed {
 		v.Fixed = append(v.Fixed, newFinding(&d.Fixed[i], p.at))
 	}
@@ -159,9 +167,12 @@ func uncountedOf(d *account.Comparison) string {
 	return strings.Join(why, "; ")
 }
 
-func packageChanges(all []account.PackageChange) []packageChange {
+// changePart is how many packages of a kind are shown, unless all are asked for.
+const changePart = 100
+
+func packageChanges(all []account.PackageChange, most int) []packageChange {
 	var list []packageChange
-	for _, c := range all {
+	for _, c := range all[:min(len(all), most)] {
 		list = append(list, packageChange{
 			Package: c.Package, SearchURL: searchURL(c.Package),
 			From: strings.Join(c.From, ", "), To: strings.Join(c.To, ", "),

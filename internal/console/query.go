@@ -11,6 +11,7 @@ import (
 // Sizes of the parts in which lists are shown.
 const (
 	listPart    = 50 // on a page of its own
+	hitPart     = 25 // of releases that were found, with why
 	excerptPart = 15 // among other things
 )
 

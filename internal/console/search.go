@@ -42,7 +42,7 @@ func (c *Console) search(ctx context.Context, _ *http.Request, p *page) (templ.C
 		return searchContent(p, v), nil
 	}
 	p.Title = "Search for " + v.Term
-	limit := listPart
+	limit := hitPart
 	if v.Fragment {
 		limit = fragmentPart
 	}

@@ -3,6 +3,7 @@ package service
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // ExpositionType is the content type of the text format that Prometheus
@@ -37,18 +38,37 @@ func (e *Exposition) Text() []byte { return e.text }
 
 // sample is [Exposition.Sample] with the suffix that histograms have.
 func (e *Exposition) sample(suffix string, value float64, labels ...string) {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-	e.text = append(e.text, e.metric+suffix...)
+	e.text = append(append(e.text, e.metric...), suffix...)
 	separator := byte('{')
 	for i := 0; i+1 < len(labels); i += 2 {
-		e.text = append(e.text, separator)
-		e.text = append(e.text, labels[i]+`="`+escape.Replace(strings.ToValidUTF8(labels[i+1], "�"))+`"`...)
+		e.text = append(append(append(e.text, separator), labels[i]...), `="`...)
+		e.text = append(appendEscaped(e.text, labels[i+1]), '"')
 		separator = ','
 	}
 	if len(labels) > 0 {
 		e.text = append(e.text, '}')
 	}
-	e.text = append(e.text, " "+number(value)+"\n"...)
+	e.text = append(strconv.AppendFloat(append(e.text, ' '), value, 'g', -1, 64), '\n')
+}
+
+// appendEscaped appends the value of a label. Most have nothing to escape.
+func appendEscaped(text []byte, value string) []byte {
+	if !utf8.ValidString(value) {
+		value = strings.ToValidUTF8(value, "�")
+	}
+	for {
+		at := strings.IndexAny(value, "\\\"\n")
+		if at < 0 {
+			return append(text, value...)
+		}
+		text = append(append(text, value[:at]...), '\\')
+		if value[at] == '\n' {
+			text = append(text, 'n')
+		} else {
+			text = append(text, value[at])
+		}
+		value = value[at+1:]
+	}
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -52,39 +51,27 @@ type shipment struct {
 	unknown string
 }
 
-func readShipment(ctx context.Context, tx *transaction, s *account.Standing) (shipment, error) {
+// readLicences reads the licences of what an image ships, or why that is not known.
+func readLicences(ctx context.Context, tx *transaction, s *account.Standing) (shipment, error) {
 	sh := shipment{versions: make(map[string][]string), licences: make(map[string]bool)}
-	failures, err := collect(ctx, tx, func(rows *sql.Rows) (failure string, err error) {
-		err = rows.Scan(&failure)
-		return failure, err
-	}, `SELECT d.failure FROM image_document i JOIN document d ON d.id = i.document_id WHERE i.examination_id = $1 AND i.kind = $2`,
+	documents, err := collect(ctx, tx, func(rows *sql.Rows) (d [2]string, err error) {
+		err = rows.Scan(&d[0], &d[1])
+		return d, err
+	}, `SELECT d.failure, d.licences FROM image_document i JOIN document d ON d.id = i.document_id WHERE i.examination_id = $1 AND i.kind = $2`,
 		s.Key, string(release.PaperSBOM))
 	if err != nil {
 		return sh, err
 	}
-	if len(failures) == 0 {
+	if len(documents) == 0 {
 		sh.unknown = fmt.Sprintf("%s has no SBOM to read its packages from", name(s))
 		return sh, nil
 	}
-	for _, failure := range failures {
-		if failure != "" {
-			sh.unknown = fmt.Sprintf("an SBOM of %s cannot be read: %s", name(s), failure)
+	for _, d := range documents {
+		if d[0] != "" {
+			sh.unknown = fmt.Sprintf("an SBOM of %s cannot be read: %s", name(s), d[0])
 			return sh, nil
 		}
-	}
-	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r [2]string, err error) {
-		err = rows.Scan(&r[0], &r[1])
-		return r, err
-	}, `SELECT p.purl, p.licences FROM package p WHERE p.id IN `+strings.Replace(shippedPackages, "?", "$1", 1)+` ORDER BY p.purl`, s.Key)
-	if err != nil {
-		return sh, err
-	}
-	for _, r := range rows {
-		base, version := account.SplitPURL(r[0])
-		if !slices.Contains(sh.versions[base], version) {
-			sh.versions[base] = append(sh.versions[base], version)
-		}
-		licences, err := fromJSON[[]string](r[1])
+		licences, err := fromJSON[[]string](d[1])
 		if err != nil {
 			return sh, err
 		}
@@ -95,20 +82,64 @@ func readShipment(ctx context.Context, tx *transaction, s *account.Standing) (sh
 	return sh, nil
 }
 
-func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
+func (sh *shipment) add(base, version string) {
+	if !slices.Contains(sh.versions[base], version) {
+		sh.versions[base] = append(sh.versions[base], version)
+	}
+}
 
-func comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
-	from, err := readShipment(ctx, tx, &c.From)
+// readShipments reads what two images ship, at once: most of it is the same.
+func readShipments(ctx context.Context, tx *transaction, c *account.Comparison, from, to *shipment) error {
+	const ofFrom, ofTo = 1, 2
+	type row struct {
+		purl string
+		of   int
+	}
+	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+		err = rows.Scan(&r.purl, &r.of)
+		return r, err
+	}, `WITH side (examination_id, number) AS (VALUES (CAST($1 AS BIGINT), 1), (CAST($2 AS BIGINT), 2))
+		SELECT p.purl, s.of_sides FROM (SELECT package_id, sum(number) AS of_sides FROM
+			(SELECT DISTINCT dp.package_id, side.number FROM side CROSS JOIN image_document d CROSS JOIN document_package dp
+			WHERE d.examination_id = side.examination_id AND dp.document_id = d.document_id) AS each_side GROUP BY package_id) AS s
+		CROSS JOIN package p WHERE p.id = s.package_id`, c.From.Key, c.To.Key)
 	if err != nil {
 		return err
 	}
-	to, err := readShipment(ctx, tx, &c.To)
+	for _, r := range rows {
+		base, version := account.SplitPURL(r.purl)
+		if r.of&ofFrom != 0 {
+			from.add(base, version)
+		}
+		if r.of&ofTo != 0 {
+			to.add(base, version)
+		}
+	}
+	for _, sh := range []*shipment{from, to} {
+		for _, versions := range sh.versions {
+			slices.Sort(versions)
+		}
+	}
+	return nil
+}
+
+func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
+
+func comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
+	from, err := readLicences(ctx, tx, &c.From)
+	if err != nil {
+		return err
+	}
+	to, err := readLicences(ctx, tx, &c.To)
 	if err != nil {
 		return err
 	}
 	p := &c.Packages
 	if p.Unknown = cmp.Or(from.unknown, to.unknown); p.Unknown != "" {
 		return nil
+	}
+	if err := readShipments(ctx, tx, c, &from, &to); err != nil {
+		return err
 	}
 	*p = account.ComparePackages(from.versions, to.versions, account.MostItems)
 	c.LicencesGone, c.LicencesNew = account.OnlyIn(from.licences, to.licences), account.OnlyIn(to.licences, from.licences)
