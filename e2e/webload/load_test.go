@@ -22,7 +22,6 @@ import (
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
-	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
@@ -52,9 +51,10 @@ func size(t *testing.T) int {
 func TestWebUnderLoad(t *testing.T) {
 	for name, database := range map[string]func(*testing.T) string{"sqlite": func(t *testing.T) string { return storetest.SQLite(t) }, "postgres": storetest.Postgres} {
 		t.Run(name, func(t *testing.T) {
-			url := database(t)
-			if kept := os.Getenv("TALLYMAN_BENCH_FLEET"); kept != "" && name == "sqlite" {
-				url = "sqlite://" + kept // a fleet that an earlier run left, for who looks for slow queries
+			// A fleet that an earlier run left, for who looks for what is slow.
+			url := os.Getenv("TALLYMAN_BENCH_" + strings.ToUpper(name))
+			if url == "" {
+				url = database(t)
 			}
 			f := fill(t, url, size(t))
 			web := startWeb(t, url)
@@ -62,6 +62,9 @@ func TestWebUnderLoad(t *testing.T) {
 			report := &strings.Builder{}
 			table := tabwriter.NewWriter(report, 0, 0, 2, ' ', 0)
 			fmt.Fprintf(table, "route\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", calmRate, busyRate)
+			if only := os.Getenv("TALLYMAN_BENCH_ROUTES"); only != "" {
+				routes = slices.DeleteFunc(routes, func(r route) bool { return !strings.Contains(r.name, only) })
+			}
 			for _, r := range routes {
 				calm, busy := web.attack(t, r, calmRate), web.attack(t, r, busyRate)
 				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.0f\n", r.name, ms(calm.Latencies.P50), ms(calm.Latencies.P99), ms(busy.Latencies.P50), ms(busy.Latencies.P99), calm.BytesIn.Mean)
@@ -113,35 +116,6 @@ func fill(t *testing.T, url string, releases int) *fleet {
 	}
 	t.Logf("%d releases taken in and judged in %s", releases, time.Since(start).Round(time.Second))
 	return f
-}
-
-// route is something that people or programs read.
-type route struct{ name, path string }
-
-// routes are all pages and API reads, on what the fleet has.
-func (f *fleet) routes(t *testing.T, database string) []route {
-	t.Helper()
-	s, err := store.Open(t.Context(), database, store.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	repository := f.Repositories[3]
-	latest := fmt.Sprintf("v1.%d.0", f.Releases/len(f.Repositories)-1)
-	earlier := fmt.Sprintf("v1.%d.0", f.Releases/len(f.Repositories)/2)
-	r, err := s.Release(t.Context(), account.Ref{Repository: repository, Name: latest})
-	if err != nil {
-		t.Fatal(err)
-	}
-	advisories, err := s.Advisories(t.Context(), account.AdvisoryQuery{Found: true}, account.Page{Limit: 1})
-	if err != nil || len(advisories.Items) == 0 {
-		t.Fatalf("read an advisory that is found: %v", err)
-	}
-	waves, err := s.Activity(t.Context(), account.Page{Limit: 1})
-	if err != nil || len(waves.Items) == 0 {
-		t.Fatalf("read a wave: %v", err)
-	}
-	return reads(repository, latest, earlier, &r, advisories.Items[0].ID, f.Modules[5], fmt.Sprint(waves.Items[0].ID))
 }
 
 // web is a web that runs.
@@ -254,15 +228,23 @@ func freeAddress(t *testing.T) string {
 }
 
 // attackTakes is how long each route is asked for at each rate.
-const attackTakes = 4 * time.Second
+const attackTakes = 5 * time.Second
+
+// targets are the requests of a route, in turn.
+func (r route) targets(home, token string) []vegeta.Target {
+	var all []vegeta.Target
+	for _, path := range r.paths {
+		all = append(all, vegeta.Target{Method: http.MethodGet, URL: home + path, Header: http.Header{"Authorization": {"Bearer " + token}}})
+	}
+	return all
+}
 
 // attack reads a route at a rate.
 func (w *web) attack(t *testing.T, r route, rate int) *vegeta.Metrics {
 	t.Helper()
-	target := vegeta.Target{Method: http.MethodGet, URL: w.home + r.path, Header: http.Header{"Authorization": {"Bearer " + w.token}}}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.Redirects(vegeta.NoFollow))
 	var m vegeta.Metrics
-	for result := range attacker.Attack(vegeta.NewStaticTargeter(target), vegeta.Rate{Freq: rate, Per: time.Second}, attackTakes, r.name) {
+	for result := range attacker.Attack(vegeta.NewStaticTargeter(r.targets(w.home, w.token)...), vegeta.Rate{Freq: rate, Per: time.Second}, attackTakes, r.name) {
 		m.Add(result)
 	}
 	m.Close()

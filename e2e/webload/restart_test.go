@@ -63,7 +63,7 @@ func TestWebsRestartUnderLoadWithoutAFailedRequest(t *testing.T) {
 	routes := f.routes(t, database)
 	var targets []vegeta.Target
 	for _, r := range routes {
-		targets = append(targets, vegeta.Target{Method: http.MethodGet, URL: front.URL + r.path, Header: http.Header{"Authorization": {"Bearer " + token}}})
+		targets = append(targets, r.targets(front.URL, token)[0])
 	}
 	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.Redirects(vegeta.NoFollow))
 	results := attacker.Attack(vegeta.NewStaticTargeter(targets...), vegeta.Rate{Freq: rate, Per: time.Second}, takes, "restart")
