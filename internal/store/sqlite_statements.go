@@ -1,7 +1,6 @@
 package store
 
 import (
-	recency "container/list"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -38,7 +37,7 @@ func (c keepingConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("connect: expected a connection that takes contexts, found %T", conn), conn.Close())
 	}
-	return &keepingConn{sqliteConn: inner, byText: make(map[string]*recency.Element), order: recency.New()}, nil
+	return &keepingConn{sqliteConn: inner, kept: make(map[string]*keptStatement)}, nil
 }
 
 // sqliteConn is what each connection of the driver implements, as it promises.
@@ -53,18 +52,19 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-// keepingConn is a connection with the statements that it prepared, those first that were
-// used last. Like every connection it is used by one at a time.
+// keepingConn is a connection with the statements that it prepared, by their text. Like
+// every connection it is used by one at a time.
 type keepingConn struct {
 	sqliteConn
 
-	byText map[string]*recency.Element
-	order  *recency.List // of *keptStatement
+	kept map[string]*keptStatement
+	uses int
 }
 
 type keptStatement struct {
 	text  string
 	query sqliteStatement
+	used  int // the higher, the later
 }
 
 type sqliteStatement interface {
@@ -90,10 +90,9 @@ func (c *keepingConn) QueryContext(ctx context.Context, text string, args []driv
 }
 
 func (c *keepingConn) take(ctx context.Context, text string) (*keptStatement, error) {
-	if at, ok := c.byText[text]; ok {
-		c.order.Remove(at)
-		delete(c.byText, text)
-		return at.Value.(*keptStatement), nil //nolint:forcetypeassert // there is nothing else in it
+	if s, ok := c.kept[text]; ok {
+		delete(c.kept, text)
+		return s, nil
 	}
 	prepared, err := c.PrepareContext(ctx, text)
 	if err != nil {
@@ -108,26 +107,32 @@ func (c *keepingConn) take(ctx context.Context, text string) (*keptStatement, er
 
 // keep takes a statement back, and closes what was not used for longest.
 func (c *keepingConn) keep(s *keptStatement) error {
-	if _, ok := c.byText[s.text]; ok {
+	if _, ok := c.kept[s.text]; ok {
 		return s.query.Close() //nolint:wrapcheck // of the driver, for database/sql
 	}
-	c.byText[s.text] = c.order.PushFront(s)
-	if c.order.Len() <= keptStatements {
+	c.uses++
+	s.used = c.uses
+	c.kept[s.text] = s
+	if len(c.kept) <= keptStatements {
 		return nil
 	}
-	oldest := c.order.Remove(c.order.Back()).(*keptStatement) //nolint:forcetypeassert // there is nothing else in it
-	delete(c.byText, oldest.text)
+	oldest := s
+	for _, other := range c.kept {
+		if other.used < oldest.used {
+			oldest = other
+		}
+	}
+	delete(c.kept, oldest.text)
 	return oldest.query.Close() //nolint:wrapcheck // of the driver, for database/sql
 }
 
 // Close ends the statements, and then the connection.
 func (c *keepingConn) Close() error {
 	var errs []error
-	for at := c.order.Front(); at != nil; at = at.Next() {
-		errs = append(errs, at.Value.(*keptStatement).query.Close()) //nolint:forcetypeassert // there is nothing else in it
+	for _, s := range c.kept {
+		errs = append(errs, s.query.Close())
 	}
-	c.order.Init()
-	clear(c.byText)
+	clear(c.kept)
 	return errors.Join(append(errs, c.sqliteConn.Close())...)
 }
 
