@@ -19,7 +19,7 @@ const trendReleases = 12
 func (s *Store) Components(ctx context.Context) ([]account.Component, error) {
 	var all []account.Component
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		all, err = readComponents(ctx, tx, "")
+		all, err = readComponents(ctx, tx, "TRUE")
 		return err
 	})
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Store) Components(ctx context.Context) ([]account.Component, error) {
 func (s *Store) Component(ctx context.Context, repository string) (account.Component, error) {
 	var all []account.Component
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		all, err = readComponents(ctx, tx, `WHERE name = $1`, repository)
+		all, err = readComponents(ctx, tx, `r.name = $1`, repository)
 		return err
 	})
 	if err == nil && len(all) == 0 {
@@ -44,14 +44,15 @@ func (s *Store) Component(ctx context.Context, repository string) (account.Compo
 	return all[0], nil
 }
 
-func readComponents(ctx context.Context, tx *transaction, where string, args ...any) ([]account.Component, error) {
+// readComponents reads the components of the repositories r that a condition holds for.
+func readComponents(ctx context.Context, tx *transaction, condition string, args ...any) ([]account.Component, error) {
 	bare, err := collect(ctx, tx, scanComponent, `
-		SELECT name, watched, look_every, look_at, look_outcome, look_cause, look_reason, complete_at
-		FROM repository `+where+` ORDER BY watched DESC, name`, args...)
+		SELECT r.name, r.watched, r.look_every, r.look_at, r.look_outcome, r.look_cause, r.look_reason, r.complete_at
+		FROM repository r WHERE `+condition+` ORDER BY r.watched DESC, r.name`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read repositories: %w", err)
 	}
-	counts, err := countVersions(ctx, tx)
+	counts, err := countVersions(ctx, tx, condition, args...)
 	if err != nil {
 		return nil, fmt.Errorf("count versions: %w", err)
 	}
@@ -102,8 +103,9 @@ func readComponents(ctx context.Context, tx *transaction, where string, args ...
 	return all, nil
 }
 
-// countVersions counts the versions that stand, by repository.
-func countVersions(ctx context.Context, tx *transaction) (map[string]int, error) {
+// countVersions counts the versions that stand, by repository, of the repositories r that
+// a condition holds for.
+func countVersions(ctx context.Context, tx *transaction, condition string, args ...any) (map[string]int, error) {
 	type row struct {
 		repository string
 		n          int
@@ -111,7 +113,8 @@ func countVersions(ctx context.Context, tx *transaction) (map[string]int, error)
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.repository, &r.n)
 		return r, err
-	}, `SELECT repository, count(*) FROM tag WHERE kind = 'version' AND gone_at IS NULL GROUP BY repository`)
+	}, `SELECT t.repository, count(*) FROM repository r JOIN tag t ON t.repository = r.name
+		WHERE t.kind = 'version' AND t.gone_at IS NULL AND `+condition+` GROUP BY t.repository`, args...)
 	counts := make(map[string]int, len(rows))
 	for _, r := range rows {
 		counts[r.repository] = r.n
@@ -194,7 +197,7 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 		}
 	}
 	text, args := where.text()
-	items, err := chosen(ctx, tx, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
+	items, err := chosen(ctx, tx, `release r`, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
 	if err != nil {
 		return none, err
 	}
@@ -207,8 +210,9 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 func (s *Store) Judged(ctx context.Context, digest release.Digest) ([]account.Standing, error) {
 	var all []account.Standing
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		all, err = standings(ctx, tx, `WHERE r.digest = $1 OR (r.repository, r.digest) IN
-			(SELECT p.repository, p.image_digest FROM platform p WHERE p.digest = $2)
+		all, err = chosen(ctx, tx, `(SELECT i.repository, i.digest FROM image i WHERE i.digest = $1
+			UNION SELECT p.repository, p.image_digest FROM platform p WHERE p.digest = $2) AS found CROSS JOIN release r`,
+			`WHERE r.repository = found.repository AND r.digest = found.digest
 			ORDER BY r.repository, r.precedence DESC LIMIT $3`, string(digest), string(digest), account.MostItems)
 		if err != nil {
 			return err

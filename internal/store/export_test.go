@@ -34,3 +34,37 @@ func scanString(rows *sql.Rows) (v string, err error) {
 	err = rows.Scan(&v)
 	return v, err
 }
+
+// Shippers are the keys of the images that ship packages of a name, and of those packages,
+// the newest image first: as they are found from the packages on when rare, and else by
+// looking through the images, in parts of so many.
+func (s *Store) Shippers(ctx context.Context, name string, rare bool, part int) (all [][]int64, err error) {
+	err = s.view(ctx, func(tx *transaction) error {
+		packages, err := packagesNamed(ctx, tx, name)
+		if err != nil || len(packages) == 0 {
+			return err
+		}
+		find := s.newestShippers
+		if rare {
+			find = rareShippers
+		}
+		for before := int64(1) << 62; ; {
+			found, err := find(ctx, tx, keysOf(packages), before, part)
+			if err != nil || len(found) == 0 {
+				return err
+			}
+			for _, f := range found {
+				all = append(all, append([]int64{f.image}, f.packages...))
+				before = f.image
+			}
+		}
+	})
+	return all, err
+}
+
+// KeptContents are how many documents are remembered, and the packages that they list.
+func (s *Store) KeptContents() (documents, packages int) {
+	s.contents.mu.Lock()
+	defer s.contents.mu.Unlock()
+	return len(s.contents.byDigest), s.contents.size
+}

@@ -224,7 +224,7 @@ func (s *Store) AdvisoryReleases(ctx context.Context, id string, p account.Page)
 		if len(keys) == 0 {
 			return account.ErrNotFound
 		}
-		found, err = affectedReleases(ctx, tx, keys, p)
+		found, err = s.affectedReleases(ctx, tx, keys, p)
 		return err
 	})
 	if err != nil {
@@ -281,11 +281,13 @@ func readCriticals(ctx context.Context, tx *transaction, releases []account.Stan
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r shipped, err error) {
 		r.matched, err = scanMatchedBehind(rows, &r.image)
 		return r, err
-	}, `SELECT x.examination_id, p.id, p.purl, p.name, p.version, f.since, f.until, f.ecosystem, f.fixed, f.why,
+		// PostgreSQL would begin with all critical advisories.
+	}, `WITH x AS MATERIALIZED (SELECT examination_id, package_id FROM exposure WHERE examination_id IN `+list(len(keys), 0)+`)
+		SELECT x.examination_id, p.id, p.purl, p.name, p.version, f.since, f.until, f.ecosystem, f.fixed, f.why,
 			a.name, a.modified, a.published, a.severity, a.summary, a.aliases
-		FROM exposure x JOIN finding f ON f.package_id = x.package_id AND f.until IS NULL
+		FROM x JOIN finding f ON f.package_id = x.package_id AND f.until IS NULL
 		JOIN advisory a ON a.id = f.advisory_id AND substr(a.severity, 1, 2) = 'cr' JOIN package p ON p.id = f.package_id
-		WHERE x.examination_id IN `+list(len(keys), 0)+` ORDER BY x.examination_id, p.id, a.name, a.id, f.since`, anys(keys)...)
+		ORDER BY x.examination_id, p.id, a.name, a.id, f.since`, anys(keys)...)
 	if err != nil {
 		return nil, fmt.Errorf("read critical findings: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,16 +14,8 @@ import (
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-const (
-	// oftenShare is the share of all documents, as one in so many, that makes a package one
-	// that is shipped often: the newest images are looked through then, and the first of
-	// them have it. Others are looked for from the package on.
-	oftenShare = 4
-	// someMatches bounds what a hit names.
-	someMatches = 5
-	// somePackages bounds the packages whose name only begins with the term.
-	somePackages = 200
-)
+// somePackages bounds the packages whose name only begins with the term.
+const somePackages = 200
 
 // Search finds releases by what a term names: a digest or its beginning, an advisory, a
 // package with @version or @range behind it, or part of a repository with :version behind
@@ -32,7 +23,7 @@ const (
 func (s *Store) Search(ctx context.Context, term string, p account.Page) (account.Found, error) {
 	var found account.Found
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		found, err = search(ctx, tx, strings.TrimSpace(term), p)
+		found, err = s.search(ctx, tx, strings.TrimSpace(term), p)
 		return err
 	})
 	if err != nil {
@@ -41,7 +32,7 @@ func (s *Store) Search(ctx context.Context, term string, p account.Page) (accoun
 	return found, nil
 }
 
-func search(ctx context.Context, tx *transaction, term string, p account.Page) (account.Found, error) {
+func (s *Store) search(ctx context.Context, tx *transaction, term string, p account.Page) (account.Found, error) {
 	if term == "" {
 		return account.Found{Kind: account.SearchRelease}, nil
 	}
@@ -53,14 +44,14 @@ func search(ctx context.Context, tx *transaction, term string, p account.Page) (
 		return account.Found{}, err
 	}
 	if len(keys) > 0 || looksLikeAdvisory(term) {
-		return searchAdvisory(ctx, tx, term, keys, p)
+		return s.searchAdvisory(ctx, tx, term, keys, p)
 	}
 	packages, err := packagesNamed(ctx, tx, term)
 	if err != nil {
 		return account.Found{}, err
 	}
 	if len(packages) > 0 || strings.HasPrefix(term, "pkg:") || strings.Contains(term, "@") {
-		return searchPackages(ctx, tx, packages, p)
+		return s.searchPackages(ctx, tx, packages, p)
 	}
 	return searchReleases(ctx, tx, term, p)
 }
@@ -77,10 +68,11 @@ func digestPrefix(term string) (string, bool) {
 
 func searchDigest(ctx context.Context, tx *transaction, prefix string, p account.Page) (account.Found, error) {
 	// Behind every hexadecimal digit comes g, in any order of letters that a database has.
-	return hits(ctx, tx, account.SearchDigest, p, `(r.repository, r.digest) IN (
-		SELECT i.repository, i.digest FROM image i WHERE i.digest >= ? AND i.digest < ?
-		UNION SELECT p.repository, p.image_digest FROM platform p WHERE p.digest >= ? AND p.digest < ?)`,
-		[]any{prefix, prefix + "g", prefix, prefix + "g"})
+	// SQLite goes from the images to the releases, as they stand here.
+	where := conditions{args: []any{prefix, prefix + "g", prefix, prefix + "g"}}
+	where.add(`r.repository = found.repository AND r.digest = found.digest`)
+	return hits(ctx, tx, account.SearchDigest, p, `(SELECT i.repository, i.digest FROM image i WHERE i.digest >= $1 AND i.digest < $2
+		UNION SELECT p.repository, p.image_digest FROM platform p WHERE p.digest >= $3 AND p.digest < $4) AS found CROSS JOIN release r`, where)
 }
 
 // searchReleases finds releases by part of their repository, and by version.
@@ -97,18 +89,18 @@ func searchReleases(ctx context.Context, tx *transaction, term string, p account
 	} else if release.KindOfTag(term) == release.TagVersion {
 		condition, args = `r.version = ?`, []any{term}
 	}
-	return hits(ctx, tx, account.SearchRelease, p, condition, args)
+	var where conditions
+	where.add(condition, args...)
+	return hits(ctx, tx, account.SearchRelease, p, `release r`, where)
 }
 
-// hits reads the releases that a condition holds for, the newest first.
-func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p account.Page, condition string, args []any) (account.Found, error) {
+// hits reads the releases r that conditions hold for, the newest first.
+func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p account.Page, from string, where conditions) (account.Found, error) {
 	found := account.Found{Kind: kind}
 	after, err := readBookmark(p.After, "hits", 3)
 	if err != nil {
 		return found, err
 	}
-	var where conditions
-	where.add(condition, args...)
 	if len(after) > 0 {
 		at, err := strconv.ParseInt(after[0], 10, 64)
 		if err != nil {
@@ -118,7 +110,7 @@ func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p accou
 	}
 	text, values := where.text()
 	limit := limitOf(p)
-	items, err := chosen(ctx, tx, text+fmt.Sprintf(`ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC LIMIT %d`, limit+1), values...)
+	items, err := chosen(ctx, tx, from, text+fmt.Sprintf(`ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC LIMIT %d`, limit+1), values...)
 	if err != nil {
 		return found, err
 	}
@@ -168,14 +160,14 @@ func advisoriesNamed(ctx context.Context, tx *transaction, name string) ([]int64
 	return keys, nil
 }
 
-func searchAdvisory(ctx context.Context, tx *transaction, term string, keys []int64, p account.Page) (account.Found, error) {
+func (s *Store) searchAdvisory(ctx context.Context, tx *transaction, term string, keys []int64, p account.Page) (account.Found, error) {
 	if len(keys) == 0 {
 		return account.Found{
 			Kind:    account.SearchAdvisory,
 			Unknown: "no advisory of that name is known here: it may be of an ecosystem that is not kept, or newer than the data",
 		}, nil
 	}
-	found, err := affectedReleases(ctx, tx, keys, p)
+	found, err := s.affectedReleases(ctx, tx, keys, p)
 	if err != nil {
 		return found, err
 	}
@@ -201,14 +193,14 @@ func boolRank(b bool) int {
 
 // affectedReleases finds the releases that ship a package with a finding of one of the
 // advisories.
-func affectedReleases(ctx context.Context, tx *transaction, advisories []int64, p account.Page) (account.Found, error) {
+func (s *Store) affectedReleases(ctx context.Context, tx *transaction, advisories []int64, p account.Page) (account.Found, error) {
 	packages, err := collect(ctx, tx, scanNamedPackage, `
 		SELECT p.id, p.purl, p.version, p.family FROM package p WHERE p.id IN
 			(SELECT f.package_id FROM finding f WHERE f.until IS NULL AND f.advisory_id IN `+list(len(advisories), 0)+`) ORDER BY p.id`, anys(advisories)...)
 	if err != nil {
 		return account.Found{}, fmt.Errorf("read affected packages: %w", err)
 	}
-	found, err := searchPackages(ctx, tx, packages, p)
+	found, err := s.searchPackages(ctx, tx, packages, p)
 	found.Kind = account.SearchAdvisory
 	return found, err
 }
@@ -248,8 +240,9 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 			return base != name && p.purl != term
 		})
 	} else {
-		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE name = $1 OR id IN (SELECT id FROM package WHERE family IN
-			(SELECT DISTINCT family FROM ecosystem) AND subject = $2) ORDER BY id`, name, name)
+		// With OR, PostgreSQL would look through all packages.
+		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE id IN (SELECT n.id FROM package n WHERE n.name = $1
+			UNION SELECT s.id FROM package s WHERE s.family IN (SELECT DISTINCT family FROM ecosystem) AND s.subject = $2) ORDER BY id`, name, name)
 		if err == nil && len(all) == 0 && len(name) >= 3 && !strings.ContainsAny(name, ":") {
 			from := folded(name)
 			all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT $3`,
@@ -308,113 +301,4 @@ func inRange(family, version, wanted string) bool {
 		}
 	}
 	return true
-}
-
-// searchPackages finds the releases that ship one of the packages.
-func searchPackages(ctx context.Context, tx *transaction, packages []namedPackage, p account.Page) (account.Found, error) {
-	if len(packages) == 0 {
-		return account.Found{Kind: account.SearchPackage}, nil
-	}
-	if len(packages) > batch {
-		packages = packages[len(packages)-batch:] // the newest
-	}
-	purls := make(map[int64]string, len(packages))
-	keys := make([]int64, len(packages))
-	for i := range packages {
-		keys[i] = packages[i].key
-		purls[packages[i].key] = packages[i].purl
-	}
-	found := account.Found{Kind: account.SearchPackage}
-	limit := limitOf(p)
-	images, err := shippers(ctx, tx, keys, p.After, limit+1)
-	if err != nil || len(images) == 0 {
-		return found, err
-	}
-	if len(images) > limit {
-		images = images[:limit]
-		found.Next = bookmark("shippers", decimal(images[limit-1]))
-	}
-	found.Total = -1
-	all, err := standings(ctx, tx, `WHERE (r.repository, r.digest) IN
-		(SELECT x.repository, x.digest FROM examination x WHERE x.id IN `+list(len(images), 0)+`) ORDER BY e.id DESC, r.precedence DESC, r.version DESC`, anys(images)...)
-	if err != nil {
-		return found, err
-	}
-	if err := complete(ctx, tx, pointers(all), false); err != nil {
-		return found, err
-	}
-	matches, err := shippedBy(ctx, tx, images, keys, purls)
-	for i := range all {
-		found.Items = append(found.Items, account.Hit{Standing: all[i], Matches: matches[all[i].Key]})
-	}
-	return found, err
-}
-
-// shippers returns the images that ship one of the packages, those first that were
-// looked at last.
-func shippers(ctx context.Context, tx *transaction, packages []int64, after string, limit int) ([]int64, error) {
-	before := int64(math.MaxInt64)
-	if at, err := readNumbers(after, "shippers", 1); err != nil {
-		return nil, err
-	} else if len(at) > 0 {
-		before = at[0]
-	}
-	often, err := shippedOften(ctx, tx, packages)
-	if err != nil {
-		return nil, fmt.Errorf("count who ships the packages: %w", err)
-	}
-	// SQLite takes the tables of a CROSS JOIN in this order: from the packages, not from
-	// the images.
-	query := `SELECT DISTINCT s.id FROM (
-			SELECT d.examination_id AS id FROM document_package dp CROSS JOIN image_document d
-			WHERE d.document_id = dp.document_id AND dp.package_id IN ` + list(len(packages), 0) + `) AS s
-		WHERE s.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY 1 DESC LIMIT ` + decimal(int64(limit))
-	args := append(anys(packages), before)
-	if often {
-		query = `SELECT e.id FROM examination e WHERE EXISTS (SELECT 1 FROM image_document d
-			JOIN document_package dp ON dp.document_id = d.document_id WHERE d.examination_id = e.id AND dp.package_id IN ` + list(len(packages), 0) + `)
-			AND e.id < $` + decimal(int64(len(packages)+1)) + ` ORDER BY e.id DESC LIMIT ` + decimal(int64(limit))
-	}
-	images, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
-		err = rows.Scan(&key)
-		return key, err
-	}, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("find who ships the packages: %w", err)
-	}
-	return images, nil
-}
-
-// shippedOften reports whether many of the documents list one of the packages.
-func shippedOften(ctx context.Context, tx *transaction, packages []int64) (bool, error) {
-	documents, _, err := scanOne[int64](ctx, tx, `SELECT coalesce(max(id), 0) FROM document`)
-	if err != nil {
-		return false, err
-	}
-	enough := documents/oftenShare + 1
-	n, _, err := scanOne[int64](ctx, tx, `SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN `+
-		list(len(packages), 0)+` LIMIT `+decimal(enough)+`) AS s`, anys(packages)...)
-	return n >= enough, err
-}
-
-// shippedBy tells which of the packages each image ships.
-func shippedBy(ctx context.Context, tx *transaction, examinations, packages []int64, purls map[int64]string) (map[int64][]string, error) {
-	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r [2]int64, err error) {
-		err = rows.Scan(&r[0], &r[1])
-		return r, err
-	}, `SELECT DISTINCT d.examination_id, dp.package_id FROM image_document d CROSS JOIN document_package dp
-		WHERE dp.document_id = d.document_id AND d.examination_id IN `+list(len(examinations), 0)+` AND dp.package_id IN `+list(len(packages), len(examinations)),
-		append(anys(examinations), anys(packages)...)...)
-	if err != nil {
-		return nil, fmt.Errorf("read what was found: %w", err)
-	}
-	matches := make(map[int64][]string)
-	for _, r := range rows {
-		matches[r[0]] = append(matches[r[0]], purls[r[1]])
-	}
-	for key, names := range matches {
-		slices.Sort(names)
-		matches[key] = names[:min(len(names), someMatches)]
-	}
-	return matches, nil
 }

@@ -77,10 +77,11 @@ func scanKey(rows *sql.Rows) (k releaseKey, err error) {
 	return k, err
 }
 
-// chosen reads releases in the order of tail, which chooses them. What is told of them
-// is read afterwards, of those alone: many may have to be sorted to choose a few.
-func chosen(ctx context.Context, tx *transaction, tail string, args ...any) ([]account.Standing, error) {
-	keys, err := collect(ctx, tx, scanKey, `SELECT r.repository, r.version FROM release r
+// chosen reads the releases r of from in the order of tail, which chooses them. What is
+// told of them is read afterwards, of those alone: many may have to be sorted to choose a
+// few.
+func chosen(ctx context.Context, tx *transaction, from, tail string, args ...any) ([]account.Standing, error) {
+	keys, err := collect(ctx, tx, scanKey, `SELECT r.repository, r.version FROM `+from+`
 		LEFT JOIN examination e ON e.repository = r.repository AND e.digest = r.digest `+tail, args...)
 	if err != nil {
 		return nil, fmt.Errorf("choose releases: %w", err)

@@ -48,6 +48,7 @@ type Store struct {
 	// they are the same.
 	write, read *sql.DB
 	engine      engine
+	contents    *contents
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -104,7 +105,7 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{now: opts.Now, queue: opts.Queue}
+	s := &Store{now: opts.Now, queue: opts.Queue, contents: &contents{now: opts.Now, byDigest: make(map[string]*content)}}
 	if t.sqlitePath != "" {
 		e, err := openSQLite(ctx, t.sqlitePath)
 		if err != nil {
