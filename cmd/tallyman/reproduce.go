@@ -61,7 +61,7 @@ or reached; it could not be attested), 78 keys, identities or trusted root are n
 	flags := cmd.Flags()
 	f.register(flags)
 	flags.StringVar(&f.source, "source", "", "folder, or https or file URL, to clone from (default what the provenance says; the clone for a TAG)")
-	flags.StringVar(&f.archives, "archives", "", "folder with files of the release page (checksums.txt, archives, their SBOMs) to compare as well")
+	flags.StringVar(&f.archives, "archives", "", "folder with files of the release page (checksums.txt, archives, their SBOMs, packages) to compare as well")
 	flags.StringVar(&f.format, "format", "table", "table or json")
 	flags.StringVar(&f.work, "work", "", "new or empty folder to work in, which is left there with the log (default a temporary one)")
 	flags.StringVar(&f.tools, "tools", "", "folder of the pinned tools, kept between runs, or none to build them anew (default tallyman/tools in the user's cache)")
