@@ -86,7 +86,7 @@ release: hooks ## Release the tag that is checked out (docs/release.md tells wha
 .PHONY: verify-release
 verify-release: hooks ## Verify a published release from outside: make verify-release TAG=v1.2.3 TALLYMAN_REGISTRY=…
 	@test -n "$$TAG" || { echo "verify-release: set TAG, as in TAG=v1.2.3" >&2; exit 2; }
-	@for i in web worker; do $(BIN)/tallyman release verify "$${TALLYMAN_REGISTRY:-ghcr.io/tallyman-io/tallyman}/$$i:$$TAG" || exit; done
+	@images=$$($(BIN)/tallyman release images) && for i in $$images; do $(BIN)/tallyman release verify "$$i:$$TAG" || exit; done
 
 # The ecosystems of what the images have: Go modules, and the base image's Debian packages.
 ECOSYSTEMS ?= Go,Debian

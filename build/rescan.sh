@@ -1,7 +1,7 @@
 #!/bin/sh
 # Judges the last releases again, from their papers alone, with the advisories of now.
 #
-#   TALLYMAN_REGISTRY   registry and namespace of the images
+#   TALLYMAN_REGISTRY   registry and namespace of the images, which are those of .goreleaser.yaml
 #   COSIGN_PUBLIC_KEY   who signed; or, keyless:
 #   TALLYMAN_SIGN_PATTERN, TALLYMAN_SIGN_ISSUER, TALLYMAN_TRUSTED_ROOT
 #                       anchored expression for the certificate identity, its issuer, file of the trusted root
@@ -20,9 +20,9 @@ else
 		--issuer "${TALLYMAN_SIGN_ISSUER:?}" --trusted-root "${TALLYMAN_TRUSTED_ROOT:?}"
 fi
 if [ -n "${RESCAN_INSECURE:-}" ]; then set -- "$@" --insecure "$RESCAN_INSECURE"; fi
+repositories=$("$tallyman" release images) || exit 3
 worst=0
-for image in web worker; do
-	repository=$TALLYMAN_REGISTRY/$image
+for repository in $repositories; do
 	# A list that cannot be had is not an empty one.
 	listed=$("$tallyman" releases "$@" --format json --number "${RESCAN_RELEASES:-3}" "$repository") || {
 		code=$?

@@ -32,7 +32,7 @@ func releaseCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(checkCommand(), rehearseCommand(), clockCommand(), sealCommand(), promoteCommand(),
-		verifyCommand(), sbomCommand(), signCommand())
+		verifyCommand(), sbomCommand(), signCommand(), shareCommand(), imagesCommand())
 	return cmd
 }
 

@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +61,7 @@ or reached; it could not be attested), 78 keys, identities or trusted root are n
 	flags := cmd.Flags()
 	f.register(flags)
 	flags.StringVar(&f.source, "source", "", "folder, or https or file URL, to clone from (default what the provenance says; the clone for a TAG)")
-	flags.StringVar(&f.archives, "archives", "", "folder with files of the release page (checksums.txt, archives, their SBOMs) to compare as well")
+	flags.StringVar(&f.archives, "archives", "", "folder with files of the release page (checksums.txt, archives, their SBOMs, packages) to compare as well")
 	flags.StringVar(&f.format, "format", "table", "table or json")
 	flags.StringVar(&f.work, "work", "", "new or empty folder to work in, which is left there with the log (default a temporary one)")
 	flags.StringVar(&f.tools, "tools", "", "folder of the pinned tools, kept between runs, or none to build them anew (default tallyman/tools in the user's cache)")
@@ -217,21 +215,14 @@ func (f *reproduceFlags) targets(ctx context.Context, args []string) (targets []
 	return targets, "", nil
 }
 
-// imageLine is how .goreleaser.yaml names an image of the release.
-var imageLine = regexp.MustCompile(`(?m)^\s*images: \['\{\{ \.Env\.REGISTRY \}\}/([a-z0-9-]+)'\]$`)
-
 func (f *reproduceFlags) tagTargets(ctx context.Context, tag string) ([]target, string, error) {
 	root, err := checkout()
 	if err != nil {
 		return nil, "", usageError{fmt.Errorf("a TAG is one of a clone: %w", err)}
 	}
-	config, err := os.ReadFile(filepath.Join(root, ".goreleaser.yaml"))
+	images, err := releasedImages(root, f.getenv)
 	if err != nil {
 		return nil, "", fmt.Errorf("%w: %w", errUndecided, err)
-	}
-	names := imageLine.FindAllSubmatch(config, -1)
-	if len(names) == 0 {
-		return nil, "", fmt.Errorf("%w: %s: expected images: ['{{ .Env.REGISTRY }}/NAME'], found none", errUndecided, filepath.Join(root, ".goreleaser.yaml"))
 	}
 	commit, err := rebuild.TagCommit(ctx, root, tag, f.environ)
 	if err != nil {
@@ -240,9 +231,9 @@ func (f *reproduceFlags) tagTargets(ctx context.Context, tag string) ([]target, 
 	if f.source == "" && f.rebuilt == "" {
 		f.source = root
 	}
-	targets := make([]target, 0, len(names))
-	for _, name := range names {
-		arg := f.registry() + "/" + string(name[1]) + ":" + tag
+	targets := make([]target, 0, len(images))
+	for _, image := range images {
+		arg := image + ":" + tag
 		t, err := referenceTarget(arg)
 		if err != nil {
 			return nil, "", configError{fmt.Errorf("TALLYMAN_REGISTRY: %s: %w", arg, err)}
@@ -250,18 +241,6 @@ func (f *reproduceFlags) tagTargets(ctx context.Context, tag string) ([]target, 
 		targets = append(targets, t)
 	}
 	return targets, commit, nil
-}
-
-// registry is where .goreleaser.yaml publishes to in this environment.
-func (f *reproduceFlags) registry() string {
-	if registry := f.getenv("TALLYMAN_REGISTRY"); registry != "" {
-		return registry
-	}
-	repository := f.getenv("GITHUB_REPOSITORY")
-	if repository == "" {
-		repository = "tallyman-io/tallyman"
-	}
-	return "ghcr.io/" + strings.ToLower(repository)
 }
 
 // workFolder makes the folder to work in. The function removes a temporary one.

@@ -58,9 +58,11 @@ func TestAcceptance(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"1 tag gives both images, both platforms, the expected tags, on one digest; sha-<commit> alone before promotion", s.tagToImages},
+		{"1 tag gives every image, both platforms, the expected tags, on one digest; sha-<commit> alone before promotion", s.tagToImages},
 		{"2 papers verify for index and platforms; not with another key, nor with one byte changed", s.papersVerify},
-		{"11 worker tallies both versions of both images; harm to papers and registry changes the verdict, and back; tallyman verify agrees", s.tallied},
+		{"13 deb, rpm and apk install: the released command, manual pages, completions, licence, nothing else", s.packagesInstall},
+		{"14 go install of the tagged module gives a command that says its version", s.goInstall},
+		{"11 worker tallies both versions of every image; harm to papers and registry changes the verdict, and back; tallyman verify agrees", s.tallied},
 		{"12 the gate stops a known critical before anything is published, an expired waiver, missing and old advisories; passes with a waiver", s.gated},
 		{"3a another clone, time, umask, TZ, LANG, user and BuildKit store: same digests, archives, checksums, SBOMs", s.anotherClone},
 		{"3b from source in the Dockerfile: same binary, same digest", s.fromSource},
@@ -178,7 +180,7 @@ func removeAll(dir string) error {
 }
 
 func (s *suite) images() []string {
-	return []string{s.registry + "/web", s.registry + "/worker"}
+	return []string{s.registry + "/web", s.registry + "/worker", s.registry + "/tallyman"}
 }
 
 // output collects what a command prints, for messages and for the test's log.

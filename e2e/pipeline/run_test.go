@@ -47,6 +47,7 @@ func (s *suite) runImages(t *testing.T, bench *workbench.Bench) {
 		t.Run(service+" serves and ends", func(t *testing.T) { s.servesAndEnds(t, pulled, settings, service) })
 		t.Run(service+" refuses a bad configuration", func(t *testing.T) { refusesBadConfiguration(t, pulled, settings, service) })
 	}
+	t.Run(commandImage+" verifies what was released", func(t *testing.T) { s.commandVerifies(t, bench, settings) })
 }
 
 // withDaemon makes a snapshot where GoReleaser finds a Docker daemon, and runs
@@ -58,7 +59,7 @@ func (s *suite) withDaemon(t *testing.T) {
 	must(t, err)
 	must(t, clone.Adopt(t.Context(), s.clone, second))
 	var log output
-	cmd := bench.GoReleaser(t.Context(), clone.Dir, &log, []string{"TALLYMAN_REGISTRY=" + s.registry}, "release", "--snapshot", "--clean", "--skip=archive,sbom,sign")
+	cmd := bench.GoReleaser(t.Context(), clone.Dir, &log, []string{"TALLYMAN_REGISTRY=" + s.registry}, "release", "--snapshot", "--clean", "--skip=archive,nfpm,sbom,sign")
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("snapshot of %s with a Docker daemon: %v\n%s", second, err, &log)
 	}

@@ -130,7 +130,7 @@ func remove(t *testing.T, image string, digest release.Digest, suffix string) {
 	must(t, remote.Delete(tag, remote.WithContext(t.Context())))
 }
 
-// wellTallied reports whether both versions of both images are there, every paper is
+// wellTallied reports whether both versions of every image are there, every paper is
 // verified, what they ship and what is known of it is known, and all of them pass.
 func (s *suite) wellTallied(all []workbench.Judged) bool {
 	well := make(map[string]bool)
@@ -159,7 +159,7 @@ func isWell(j *workbench.Judged) bool {
 			}
 		}
 	}
-	return j.Now.Known && j.Now.Packages > 0 && j.Now.Unknown == 0 && j.Now.Medium > 0 && // one of the made-up advisories applies
+	return j.Now.Known && j.Now.Packages > 0 && j.Now.Unknown == 0 && j.Now.Findings() > 0 && // some of the made-up advisories apply
 		j.AtRelease != nil && j.Last != nil && j.Last.Result == release.ResultPass
 }
 

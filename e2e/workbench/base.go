@@ -215,7 +215,7 @@ func (b *Bench) goroot(ctx context.Context, version string) (string, error) {
 	return goroot, nil
 }
 
-// modules copies what the services are built from out of the module cache, as a
+// modules copies what the images are built from out of the module cache, as a
 // GOPROXY folder.
 func (b *Bench) modules(ctx context.Context, repository string) error {
 	out, err := b.Tools.Run(ctx, "go", "env", "GOMODCACHE")
@@ -227,7 +227,7 @@ func (b *Bench) modules(ctx context.Context, repository string) error {
 		tools := b.Tools
 		tools.Env = append(tools.Env, "GOMODCACHE="+cache, "GOFLAGS=-modcacherw", "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0",
 			"GOPROXY=file://"+filepath.Join(strings.TrimSpace(string(out)), "cache", "download"), "GONOSUMDB=*", "GOWORK=off")
-		if _, err := tools.Run(ctx, "go", "-C", repository, "list", "-deps", "./cmd/web", "./cmd/worker"); err != nil {
+		if _, err := tools.Run(ctx, "go", "-C", repository, "list", "-deps", "./cmd/..."); err != nil {
 			return fmt.Errorf("copy the product's modules: %w", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -50,6 +51,8 @@ func ReadSettings(repository string) (Settings, error) {
 // Image is a pulled image for this machine's platform.
 type Image struct {
 	Config v1.Config
+	// Args stand in for the image's own command when there are any.
+	Args   []string
 	ref    string
 	bundle string
 	bench  *Bench
@@ -152,7 +155,7 @@ func (i *Image) docker(s Settings, id, data string, env []string) *exec.Cmd {
 	for _, kv := range env {
 		args = append(args, "--env", kv)
 	}
-	return i.bench.docker(context.Background(), append(args, i.ref)...) // ended by a signal to the container
+	return i.bench.docker(context.Background(), append(append(args, i.ref), i.Args...)...) // ended by a signal to the container
 }
 
 // writeSpec writes the OCI runtime bundle's config.json
@@ -166,13 +169,16 @@ func (i *Image) writeSpec(s Settings, data string, env []string) error {
 	mount := func(destination, kind, source string, options ...string) object {
 		return object{"destination": destination, "type": kind, "source": source, "options": options}
 	}
-	none := []string{}
+	none, command := []string{}, i.Config.Cmd
+	if len(i.Args) > 0 {
+		command = i.Args
+	}
 	spec := object{
 		"ociVersion": "1.2.0",
 		"process": object{
 			"user":            object{"uid": uid, "gid": gid},
-			"args":            append(append([]string(nil), i.Config.Entrypoint...), i.Config.Cmd...),
-			"env":             append(append([]string(nil), i.Config.Env...), env...),
+			"args":            slices.Concat(i.Config.Entrypoint, command),
+			"env":             slices.Concat(i.Config.Env, env),
 			"cwd":             i.Config.WorkingDir,
 			"noNewPrivileges": s.NoNewPrivileges,
 			"capabilities":    object{"bounding": none, "effective": none, "permitted": none, "inheritable": none, "ambient": none},

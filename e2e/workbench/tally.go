@@ -125,6 +125,11 @@ func WriteTally(out io.Writer, releases []Judged) error {
 	return w.Flush()
 }
 
+// Findings is how many count, whatever their severity.
+func (c Counts) Findings() int {
+	return c.Critical + c.High + c.Medium + c.Low + c.None + c.Unscored
+}
+
 func (c Counts) findings() string {
 	if !c.Known {
 		return "unknown"

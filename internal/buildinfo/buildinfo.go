@@ -8,7 +8,9 @@
 //	          -X github.com/tallyman-io/tallyman/internal/buildinfo.commitTime=2026-11-24T12:00:00Z"
 //
 // Only facts about the commit are stamped, never the wall clock, so that the
-// same commit gives the same bytes.
+// same commit gives the same bytes. A program that `go install` made of a module,
+// which nobody stamps, has its version from the module
+// (https://go.dev/ref/mod#go-install).
 package buildinfo
 
 import (
@@ -19,9 +21,12 @@ import (
 	"runtime/debug"
 	"strings"
 	"text/tabwriter"
+	"time"
+
+	"golang.org/x/mod/module"
 )
 
-// Set by the linker; see the package comment. Empty in a build by hand.
+// Set by the linker; see the package comment. Empty in any other build.
 var (
 	version    string
 	commit     string
@@ -39,9 +44,11 @@ type Info struct {
 	// Version is the semantic version without a leading v, or Devel.
 	Version string `json:"version"`
 	// Commit is the full git commit, with "-dirty" behind it when the Go
-	// toolchain saw uncommitted changes, or Unknown.
+	// toolchain saw uncommitted changes, or Unknown. Of a module that has no
+	// version tag it is the 12 hex digits of the pseudo-version.
 	Commit string `json:"commit"`
-	// CommitTime is the committer's time in RFC 3339, UTC, or Unknown.
+	// CommitTime is the committer's time in RFC 3339, UTC, or Unknown, as it
+	// is for a module with a version tag.
 	CommitTime string `json:"commitTime"`
 	// Go is the toolchain's version, such as go1.26.8.
 	Go string `json:"go"`
@@ -59,14 +66,14 @@ func Read(imageDigest string) Info {
 	if !ok {
 		recorded = &debug.BuildInfo{}
 	}
-	info := describe(version, commit, commitTime, recorded.Settings)
+	info := describe(version, commit, commitTime, recorded)
 	info.ImageDigest = imageDigest
 	return info
 }
 
-// describe prefers the stamped values; the toolchain's record of the working
-// tree fills in for a build by hand.
-func describe(version, commit, commitTime string, settings []debug.BuildSetting) Info {
+// describe prefers the stamped values; for a program that was not stamped, the
+// toolchain's record of the module or of the working tree fills in.
+func describe(version, commit, commitTime string, recorded *debug.BuildInfo) Info {
 	info := Info{
 		Version:    version,
 		Commit:     commit,
@@ -74,8 +81,12 @@ func describe(version, commit, commitTime string, settings []debug.BuildSetting)
 		Go:         runtime.Version(),
 		Platform:   runtime.GOOS + "/" + runtime.GOARCH,
 	}
-	vcs := make(map[string]string, len(settings))
-	for _, s := range settings {
+	unstamped := version == "" && commit == ""
+	if unstamped && recorded.Main.Sum != "" {
+		info.fromModule(recorded.Main.Version)
+	}
+	vcs := make(map[string]string, len(recorded.Settings))
+	for _, s := range recorded.Settings {
 		vcs[s.Key] = s.Value
 	}
 	if info.Version == "" {
@@ -97,6 +108,21 @@ func describe(version, commit, commitTime string, settings []debug.BuildSetting)
 		info.CommitTime = Unknown
 	}
 	return info
+}
+
+// fromModule takes what the version of a module says. Only one with a sum is
+// somebody's publication; of a working tree the toolchain makes a version up.
+func (i *Info) fromModule(version string) {
+	i.Version = strings.TrimPrefix(version, "v")
+	if !module.IsPseudoVersion(version) {
+		return
+	}
+	if revision, err := module.PseudoVersionRev(version); err == nil {
+		i.Commit = revision
+	}
+	if at, err := module.PseudoVersionTime(version); err == nil {
+		i.CommitTime = at.UTC().Format(time.RFC3339)
+	}
 }
 
 // WriteJSON writes the build as one indented JSON object and a newline.

@@ -59,7 +59,8 @@ type Pipeline struct {
 
 // rehearsal is the folder that the steps of one release hand things on in:
 // layout/ (OCI image layout of the rehearsed images), digests.txt, sbom/,
-// gate/ (what `tallyman gate` wrote), clock/, cosign.pub.
+// gate/ (what `tallyman gate` wrote), share/ (manual pages and completions), clock/,
+// cosign.pub.
 func (p *Pipeline) rehearsal(elem ...string) string {
 	return filepath.Join(append([]string{p.Root, "rehearsal"}, elem...)...)
 }
@@ -95,7 +96,7 @@ func ParseImage(s string) (Image, error) {
 	return img, nil
 }
 
-// Name is the last element of the repository: "web" or "worker".
+// Name is the last element of the repository, such as "web".
 func (i Image) Name() string { return path.Base(i.Repository) }
 
 // At is the reference of d in the image's repository.

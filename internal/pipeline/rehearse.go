@@ -76,7 +76,7 @@ func (p *Pipeline) build(ctx context.Context) error {
 		"PATH="+filepath.Join(p.Root, "build", "shim")+string(os.PathListSeparator)+p.Tools.Dir+string(os.PathListSeparator)+p.Getenv("PATH"),
 		"TALLYMAN_REHEARSAL="+p.rehearsal("layout"))
 	_, err = tools.Run(ctx, "goreleaser", "release", "--snapshot", "--clean",
-		"--skip=before,archive,sbom,sign", "--config", file)
+		"--skip=before,archive,nfpm,sbom,sign", "--config", file)
 	return err
 }
 

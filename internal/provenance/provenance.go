@@ -19,7 +19,7 @@ type Build struct {
 	Source     string // repository, https URL
 	Tag        string // git tag
 	Commit     string // 40 hex digits
-	Image      string // "web" or "worker"
+	Image      string // its name in the release, such as "web"
 	Platforms  []string
 	BaseName   string // as the image's label org.opencontainers.image.base.name gives it
 	BaseDigest string // sha256:…

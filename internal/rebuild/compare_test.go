@@ -289,6 +289,11 @@ func TestPagesOfReleasesAreCompared(t *testing.T) {
 	write(published, "checksums.txt", []byte(hexOf(one)+"  t_linux_amd64.tar.gz\n"+hexOf([]byte("x"))+"  t_linux_arm64.tar.gz\n"+hexOf([]byte("y"))+"  gone.tar.gz\n"))
 	write(rebuilt, "checksums.txt", []byte(hexOf(other)+"  t_linux_amd64.tar.gz\n"+hexOf([]byte("x"))+"  t_linux_arm64.tar.gz\n"))
 	write(rebuilt, "t_linux_arm64.tar.gz", []byte("x"))
+	// Those that checksums.txt does not name are compared as well.
+	for _, name := range []string{"t_linux_amd64.deb", "t_linux_amd64.rpm", "t_linux_amd64.apk"} {
+		write(published, name, []byte(name+" 1"))
+		write(rebuilt, name, []byte(name+" 2"))
+	}
 	files, differences, err := rebuild.ComparePage(t.Context(), published, rebuilt, rebuild.Limits{})
 	if err != nil {
 		t.Fatal(err)

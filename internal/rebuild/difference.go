@@ -31,7 +31,7 @@ const (
 
 // Difference is one thing that is not the same on both sides.
 type Difference struct {
-	// Image is "web" or "worker"; for a file of the release page it is empty and
+	// Image is the name of one, such as "web"; for a file of the release page it is empty and
 	// Archive is its name.
 	Image   string `json:"image,omitempty"`
 	Archive string `json:"archive,omitempty"`

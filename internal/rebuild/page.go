@@ -18,6 +18,11 @@ import (
 // checksumsFile lists the SHA-256 of the files of the release page, as sha256sum does.
 const checksumsFile = "checksums.txt"
 
+// suffixes are those of the other files: archives, their SBOMs, packages.
+func suffixes() []string {
+	return []string{".tar.gz", ".spdx.json", ".cdx.json", ".deb", ".rpm", ".apk"}
+}
+
 // File is a file of the release page, compared.
 type File struct {
 	Name string `json:"name"`
@@ -83,12 +88,12 @@ func (p *page) names() ([]string, error) {
 	names := slices.Collect(maps.Keys(p.sums))
 	for _, entry := range entries {
 		name := entry.Name()
-		if entry.Type().IsRegular() && (name == checksumsFile || strings.HasSuffix(name, ".tar.gz") || strings.HasSuffix(name, ".spdx.json") || strings.HasSuffix(name, ".cdx.json")) {
+		if entry.Type().IsRegular() && (name == checksumsFile || slices.ContainsFunc(suffixes(), func(suffix string) bool { return strings.HasSuffix(name, suffix) })) {
 			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("%s: expected checksums.txt, archives (.tar.gz) or their SBOMs, found none", p.published.Name())
+		return nil, fmt.Errorf("%s: expected checksums.txt, archives (.tar.gz), their SBOMs or packages, found none", p.published.Name())
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil

@@ -86,8 +86,8 @@ func (d *demo) prepare(ctx context.Context, repository string) (err error) {
 // The first version ships a module more than the second. An advisory of the demo that was
 // published between the two makes it critical.
 const (
-	shippedFile = "internal/service/demo.go"
-	shipped     = "package service\n\nimport _ \"github.com/google/go-cmp/cmp\" // for the demo: the next version ships without it\n"
+	shippedFile = "internal/buildinfo/demo.go"
+	shipped     = "package buildinfo\n\nimport _ \"github.com/google/go-cmp/cmp\" // for the demo: the next version ships without it\n"
 )
 
 // releaseDays are when the versions are released: the advisory that makes the first of them
@@ -141,7 +141,7 @@ func (d *demo) release(ctx context.Context) error {
 
 // images are the repositories that the release made.
 func (d *demo) images() []string {
-	return []string{d.registry + "/tallyman/web", d.registry + "/tallyman/worker"}
+	return []string{d.registry + "/tallyman/web", d.registry + "/tallyman/worker", d.registry + "/tallyman/tallyman"}
 }
 
 // patience is how long the worker may take to tally what was released.
