@@ -17,9 +17,9 @@ func consoleVerdict(t *testing.T, console workbench.Console, digest release.Dige
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	must(t, err)
 	request.Header.Set("Authorization", "Bearer "+console.Token)
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Timeout: patience}).Do(request)
 	must(t, err)
-	defer response.Body.Close() //nolint:errcheck // it was only read from
+	defer response.Body.Close()
 	var said struct {
 		Digest  release.Digest
 		Result  release.Result
@@ -41,8 +41,13 @@ func consoleVerdict(t *testing.T, console workbench.Console, digest release.Dige
 	c := said.Counts
 	v.Known = c.Critical != nil
 	for _, count := range []struct{ to, from *int }{
-		{&v.Critical, c.Critical}, {&v.High, c.High}, {&v.Medium, c.Medium}, {&v.Low, c.Low}, {&v.Unscored, c.Unscored},
-		{&v.Suppressed, c.Suppressed}, {&v.Packages, c.Packages},
+		{&v.Critical, c.Critical},
+		{&v.High, c.High},
+		{&v.Medium, c.Medium},
+		{&v.Low, c.Low},
+		{&v.Unscored, c.Unscored},
+		{&v.Suppressed, c.Suppressed},
+		{&v.Packages, c.Packages},
 	} {
 		if count.from != nil {
 			*count.to = *count.from
