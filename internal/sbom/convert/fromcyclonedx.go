@@ -181,7 +181,7 @@ func (p *part) choice(n *node) {
 		}
 		if text := l.child("text"); text != nil {
 			if text.text("encoding") == "" && read.expression == "" {
-				read.text = text.text("content")
+				read.text = text.verbatim("content")
 				text.seen["contentType"] = true
 			} else {
 				text.lose("that is encoded, or of a licence of the SPDX list")

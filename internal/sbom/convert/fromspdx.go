@@ -29,7 +29,7 @@ func (g *graph) readSPDX(o *node) error {
 	g.texts = make(map[string]licence)
 	o.each("hasExtractedLicensingInfos", func(n *node) error {
 		id := n.text("licenseId")
-		g.texts[id] = licence{name: known(n.text("name")), text: n.text("extractedText")}
+		g.texts[id] = licence{name: known(n.text("name")), text: n.verbatim("extractedText")}
 		return nil
 	})
 	o.each("packages", func(n *node) error { return g.spdxPackage(n) })

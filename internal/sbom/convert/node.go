@@ -58,14 +58,17 @@ func kindOf(v any) string {
 	}
 }
 
-// text is a string, empty when there is none.
-func (n *node) text(key string) string {
+// text is a string without the space around it, empty when there is none.
+func (n *node) text(key string) string { return strings.TrimSpace(n.verbatim(key)) }
+
+// verbatim is a string as it stands.
+func (n *node) verbatim(key string) string {
 	n.seen[key] = true
 	switch v := n.fields[key].(type) {
 	case nil:
 		return ""
 	case string:
-		return strings.TrimSpace(v)
+		return v
 	default:
 		n.fail(key, "a string", v)
 		return ""
