@@ -232,6 +232,9 @@ func (f *waiverFlags) verifier(ctx context.Context, root string) (func(file stri
 		return nil, configError{fmt.Errorf("--vex-key, --vex-identity: %w", err)}
 	}
 	return func(file string) error {
+		if _, err := os.Stat(file + bundleSuffix); errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%w: waivers: %s: expected its signature in %s, found no such file", errNotVerified, file, filepath.Base(file)+bundleSuffix)
+		}
 		err := client.VerifyBlob(ctx, file, file+bundleSuffix)
 		var failure *tool.Failure
 		if !errors.As(err, &failure) || cosign.Passing(err) || ctx.Err() != nil {

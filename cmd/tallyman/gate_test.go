@@ -95,8 +95,9 @@ func TestGateExitCodes(t *testing.T) {
 		"a folder of waivers":          {affectedCDX, cleanCDX, map[string]string{"w/w.yaml": waived, "w/README.md": "#"}, []string{"--db", db, "--vex", "ROOT/w"}, exitPass, "critical 0 (before VEX 1)", receipt.Passed},
 		"a waiver that expired":        {affectedCDX, cleanCDX, map[string]string{"w.yaml": strings.Replace(waived, "2999", "1999", 1)}, []string{"--db", db, "--vex", "ROOT/w.yaml"}, exitFail, "expected no expired waiver, found CVE-1", receipt.Failed},
 		"a waiver that is none":        {cleanCDX, cleanCDX, map[string]string{"w.yaml": "version: 1\nwaivers: [{}]"}, []string{"--db", db, "--vex", "ROOT/w.yaml"}, exitConfig, "waivers[0]: expected vulnerability", ""},
-		"a waiver that nobody signed":  {cleanCDX, cleanCDX, map[string]string{"w.yaml": waived, "k.pub": "none"}, []string{"--db", db, "--vex", "ROOT/w.yaml", "--vex-key", "ROOT/k.pub"}, exitFail, "not verified: waivers", ""},
-		"waivers, and no cosign":       {cleanCDX, cleanCDX, map[string]string{"w.yaml": waived, "k.pub": "none"}, []string{"--db", db, "--vex", "ROOT/w.yaml", "--vex-key", "ROOT/k.pub"}, exitUnknown, "cosign", ""},
+		"a waiver that nobody signed":  {cleanCDX, cleanCDX, map[string]string{"w.yaml": waived, "k.pub": "none"}, []string{"--db", db, "--vex", "ROOT/w.yaml", "--vex-key", "ROOT/k.pub"}, exitFail, "expected its signature in w.yaml.sigstore.json, found no such file", ""},
+		"a waiver that does not match": {cleanCDX, cleanCDX, map[string]string{"w.yaml": waived, "w.yaml.sigstore.json": "{}", "k.pub": "none"}, []string{"--db", db, "--vex", "ROOT/w.yaml", "--vex-key", "ROOT/k.pub"}, exitFail, "not verified: waivers: verify", ""},
+		"waivers, and no cosign":       {cleanCDX, cleanCDX, map[string]string{"w.yaml": waived, "w.yaml.sigstore.json": "{}", "k.pub": "none"}, []string{"--db", db, "--vex", "ROOT/w.yaml", "--vex-key", "ROOT/k.pub"}, exitUnknown, "cosign", ""},
 		"no waivers where named":       {cleanCDX, cleanCDX, nil, []string{"--db", db, "--vex", "ROOT/none"}, exitConfig, "--vex", ""},
 		"a platform without an SBOM":   {cleanCDX, "", nil, []string{"--db", db}, exitFail, "expected an SBOM of every platform, found none of linux/arm64", receipt.Failed},
 		"an SBOM that cannot be read":  {cleanCDX, "{", nil, []string{"--db", db}, exitUnknown, "an SBOM cannot be read", receipt.Failed},
@@ -119,7 +120,7 @@ func TestGateExitCodes(t *testing.T) {
 			for file, content := range c.files {
 				b.write(file, content)
 			}
-			if name == "a waiver that nobody signed" {
+			if name == "a waiver that does not match" {
 				fakeCosign(t)
 			}
 			args := make([]string, len(c.args))

@@ -11,7 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tallyman-io/tallyman/internal/buildinfo"
+	"github.com/tallyman-io/tallyman/internal/facts"
 	"github.com/tallyman-io/tallyman/internal/release"
+	"github.com/tallyman-io/tallyman/internal/sbom/convert"
 	"github.com/tallyman-io/tallyman/internal/scan"
 )
 
@@ -19,18 +22,22 @@ import (
 type sbomFlags struct {
 	imageFlags
 
-	format, output string
-	unverified     bool
+	format, convert, output string
+	unverified              bool
 }
 
 func printSBOMCommand() *cobra.Command {
 	var f sbomFlags
 	cmd := &cobra.Command{
 		Use:   "sbom IMAGE|LAYOUT",
-		Short: "Print the SBOM that was attested for an image, byte for byte",
+		Short: "Print the SBOM that was attested for an image, byte for byte, or convert it",
 		Long: `Finds the SBOM that travels with an IMAGE (host/path:tag or host/path@digest) or lies in an OCI image
 LAYOUT (a folder, a .tar, or oci:PATH[:NAME]), verifies it, and prints the document as it was attested.
 Which one it is, and who signed it, goes to standard error. An image with several needs --platform or --format.
+
+With --convert the verified SBOM is turned into another format: SPDX 2.3, CycloneDX 1.6, or a table of its packages
+(CSV). A conversion says itself that it is one, of which SBOM, and what is not carried over; the table says so on
+standard error. One that was attested in that format is printed as it is.
 
 Exit codes: 0 printed, 1 there is none that is verified, 2 usage, or several to choose from, 3 could not tell,
 78 keys, identities or trusted root are not usable.`,
@@ -42,6 +49,9 @@ Exit codes: 0 printed, 1 there is none that is verified, 2 usage, or several to 
 	flags := cmd.Flags()
 	f.register(flags)
 	flags.StringVar(&f.format, "format", "", "spdx or cyclonedx (default whichever there is)")
+	flags.StringVar(&f.convert, "convert", "", "convert to spdx, cyclonedx or csv")
+	completeWords(cmd, "format", "spdx", "cyclonedx")
+	completeWords(cmd, "convert", "spdx", "cyclonedx", "csv")
 	flags.StringVarP(&f.output, "output", "o", "", "file to write to (default standard output)")
 	flags.BoolVar(&f.unverified, "unverified", false, "take one that nobody signed or that could not be verified; never one that is about another image")
 	return cmd
@@ -62,17 +72,46 @@ func (f *sbomFlags) run(ctx context.Context, out, notes io.Writer, arg string) e
 	if err != nil {
 		return err
 	}
-	if err := f.write(out, attached.Document); err != nil {
+	document, told, err := f.converted(attached)
+	if err != nil {
+		return err
+	}
+	if err := f.write(out, document); err != nil {
 		return fmt.Errorf("%w: write the SBOM: %w", errUndecided, err)
 	}
-	_, err = fmt.Fprintln(notes, attached.Source)
+	_, err = fmt.Fprintln(notes, strings.Join(append([]string{attached.Source}, told...), "\n"))
 	return err
+}
+
+// converted returns the document that is asked for, and what there is to say of it.
+func (f *sbomFlags) converted(attached scan.Attached) (document []byte, told []string, err error) {
+	if f.convert == "" || f.convert == attached.Format {
+		return attached.Document, nil, nil
+	}
+	program := buildinfo.Read("")
+	original := convert.Original{
+		Document: attached.Document, Digest: facts.DigestOf(attached.Document), Tool: "tallyman", Version: program.Version,
+	}
+	out, err := convert.Convert(original, convert.Format(f.convert))
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %s: %w", errUndecided, attached.Source, err)
+	}
+	told = []string{fmt.Sprintf("converted to %s from %s, %s; the conversion itself was not attested", f.convert, out.From, original.Digest)}
+	if f.convert == string(convert.CSV) {
+		told = append(told, "a table has the packages alone: name, version, type, purl, licences, hashes")
+	}
+	for _, what := range out.Lost {
+		told = append(told, "not carried over: "+what)
+	}
+	return out.Document, told, nil
 }
 
 func (f *sbomFlags) check() error {
 	switch {
 	case !slices.Contains([]string{"", "spdx", "cyclonedx"}, f.format):
 		return fmt.Errorf("--format: expected spdx or cyclonedx, found %q", f.format)
+	case f.convert != "" && !slices.Contains(convert.Formats(), convert.Format(f.convert)):
+		return fmt.Errorf("--convert: expected spdx, cyclonedx or csv, found %q", f.convert)
 	case !f.somebody() && !f.unverified:
 		return errors.New("expected --key, or --identity and --issuer, or --unverified, found none")
 	default:
@@ -129,6 +168,11 @@ func (f *sbomFlags) choose(all []scan.Attached, outcome error) (scan.Attached, e
 	}
 	if f.format != "" {
 		all = slices.DeleteFunc(all, func(a scan.Attached) bool { return a.Format != f.format })
+	}
+	// What is there as it is asked for need not be converted.
+	as := slices.DeleteFunc(slices.Clone(all), func(a scan.Attached) bool { return a.Format != f.convert })
+	if f.format == "" && len(as) > 0 {
+		all = as
 	}
 	switch len(all) {
 	case 1:

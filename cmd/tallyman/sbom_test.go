@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tallyman-io/tallyman/internal/facts"
 	"github.com/tallyman-io/tallyman/internal/registry/registrytest"
 )
 
@@ -56,6 +57,58 @@ func TestSBOMIsPrintedAsItWasAttested(t *testing.T) {
 			code, stdout, stderr := printed(t, tt.args...)
 			if code != tt.code || stdout != tt.stdout || !strings.Contains(stderr, tt.stderr) {
 				t.Errorf("got exit %d, %q, %q\nwant exit %d, %q, and %q in it", code, stdout, stderr, tt.code, tt.stdout, tt.stderr)
+			}
+		})
+	}
+}
+
+func TestSBOMIsConverted(t *testing.T) {
+	t.Parallel()
+	const timed = `{"bomFormat":"CycloneDX","specVersion":"1.6","metadata":{"timestamp":"2026-05-01T12:00:00Z"},"components":[` +
+		`{"name":"a","version":"v1.0.0","purl":"pkg:golang/example.com/a@v1.0.0","scope":"required"}]}`
+	s := inRegistry(t, registrytest.New(t))
+	s.att(s.amd64, s.signed(s.amd64, cdxPredicate, timed))
+	s.att(s.arm64, s.signed(s.arm64, cdxPredicate, cleanCDX), s.signed(s.arm64, spdxPredicate, affectedSPDX))
+	digest := string(facts.DigestOf([]byte(timed)))
+	tests := map[string]struct {
+		args   []string
+		code   int
+		stdout []string
+		stderr []string
+	}{
+		"to SPDX": {
+			args:   []string{"--platform", "linux/amd64", "--convert", "spdx"},
+			stdout: []string{`"spdxVersion":"SPDX-2.3"`, "Converted by tallyman from CycloneDX 1.6, " + digest, "pkg:golang/example.com/a@v1.0.0", `"created":"2026-05-01T12:00:00Z"`},
+			stderr: []string{"signed by key release.pub", "converted to spdx from CycloneDX 1.6, " + digest, "not carried over: components.scope (1)"},
+		},
+		"to a table": {
+			args:   []string{"--platform", "linux/amd64", "--convert", "csv"},
+			stdout: []string{"name,version,type,purl,licences,hashes\r\na,v1.0.0,,pkg:golang/example.com/a@v1.0.0,,\r\n"},
+			stderr: []string{"converted to csv from CycloneDX 1.6, " + digest, "the packages alone"},
+		},
+		"to what it is":          {args: []string{"--platform", "linux/amd64", "--convert", "cyclonedx"}, stdout: []string{timed}, stderr: []string{"(CycloneDX, "}},
+		"to what another one is": {args: []string{"--platform", "linux/arm64", "--convert", "spdx"}, stdout: []string{affectedSPDX}, stderr: []string{"(SPDX, "}},
+		"of which of two":        {args: []string{"--platform", "linux/arm64", "--convert", "csv"}, code: 2, stderr: []string{"expected one SBOM, found several"}},
+		"of that of a format":    {args: []string{"--platform", "linux/arm64", "--format", "spdx", "--convert", "csv"}, stdout: []string{"name,version,"}, stderr: []string{"converted to csv from SPDX-2.3"}},
+		"without a time":         {args: []string{"--platform", "linux/arm64", "--format", "cyclonedx", "--convert", "spdx"}, code: 3, stderr: []string{"expected the time of the original"}},
+		"to nothing known":       {args: []string{"--convert", "xml"}, code: 2, stderr: []string{"--convert: expected spdx, cyclonedx or csv"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := printed(t, append([]string{s.image, "--key", s.key}, tt.args...)...)
+			if code != tt.code || (len(tt.stdout) == 0) != (stdout == "") {
+				t.Errorf("got exit %d, %q, %q, want exit %d", code, stdout, stderr, tt.code)
+			}
+			for _, want := range tt.stdout {
+				if !strings.Contains(stdout, want) {
+					t.Errorf("got %q, want %q in it", stdout, want)
+				}
+			}
+			for _, want := range tt.stderr {
+				if !strings.Contains(stderr, want) {
+					t.Errorf("got on standard error %q, want %q in it", stderr, want)
+				}
 			}
 		})
 	}

@@ -112,8 +112,9 @@ func (f *scanFlags) run(cmd *cobra.Command, args []string) error {
 func (f *scanFlags) scan(cmd *cobra.Command, scanner scan.Scanner, db *advisory.Database, threshold scan.Threshold,
 	write reportWriter, data scan.Data, sources []string,
 ) (err error) {
-	scanner.DB, scanner.Stdin = db, cmd.InOrStdin()
+	scanner.DB, scanner.Stdin, scanner.At = db, cmd.InOrStdin(), data.Now
 	if !data.AsOf.IsZero() {
+		scanner.At = data.AsOf
 		if scanner.Past, err = db.AsOf(data.AsOf); err != nil {
 			return err
 		}

@@ -44,8 +44,8 @@ type tools struct {
 	env              []string
 }
 
-// newTools finds the pinned cosign and builds tallyman as it is released.
-func newTools(t *testing.T) tools {
+// toolsDir is where the pinned commands are.
+func toolsDir(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("TALLYMAN_TOOLS")
 	if dir == "" {
@@ -55,6 +55,13 @@ func newTools(t *testing.T) tools {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// newTools finds the pinned cosign and builds tallyman as it is released.
+func newTools(t *testing.T) tools {
+	t.Helper()
+	dir := toolsDir(t)
 	// Neither a database nor credentials of whoever runs the test have a say.
 	home := t.TempDir()
 	b := tools{

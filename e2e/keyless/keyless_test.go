@@ -21,6 +21,7 @@ func TestKeyless(t *testing.T) {
 	t.Run("other trust refuses", b.otherTrustRefuses)
 	t.Run("forgeries are invalid", b.forgeriesAreInvalid)
 	t.Run("a dossier keeps what keyless needs", b.aDossierKeepsWhatKeylessNeeds)
+	t.Run("a rebuild is attested", b.aRebuildIsAttestedKeyless)
 	// The last: it ends what signs.
 	t.Run("no host but the registry is contacted", b.noHostButTheRegistry)
 }

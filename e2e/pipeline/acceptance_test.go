@@ -62,7 +62,7 @@ func TestAcceptance(t *testing.T) {
 		{"2 papers verify for index and platforms; not with another key, nor with one byte changed", s.papersVerify},
 		{"13 deb, rpm and apk install: the released command, manual pages, completions, licence, nothing else", s.packagesInstall},
 		{"14 go install of the tagged module gives a command that says its version", s.goInstall},
-		{"11 worker tallies both versions of every image; harm to papers and registry changes the verdict, and back; tallyman verify agrees", s.tallied},
+		{"11 worker tallies both versions of every image; harm to papers and registry changes the verdict, and back; console and tallyman verify agree", s.tallied},
 		{"12 the gate stops a known critical before anything is published, an expired waiver, missing and old advisories; passes with a waiver", s.gated},
 		{"3a another clone, time, umask, TZ, LANG, user and BuildKit store: same digests, archives, checksums, SBOMs", s.anotherClone},
 		{"3b from source in the Dockerfile: same binary, same digest", s.fromSource},

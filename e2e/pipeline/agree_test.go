@@ -96,20 +96,23 @@ func talliedVerdict(j *workbench.Judged) verdict {
 	return v
 }
 
-// agrees lets the command judge what the worker judged, and compares: verdict, each rule
-// and the counts. Of an image that cannot be read now the worker knows from before what
+// agrees lets the command judge what the worker judged, and compares with what the console
+// says: verdict, each rule and the counts. Of an image that cannot be read now the worker knows from before what
 // the command cannot know, so that only the verdict is the same.
-func (a auditor) agrees(t *testing.T, all []workbench.Judged, readable bool) {
+func (a auditor) agrees(t *testing.T, console workbench.Console, all []workbench.Judged, readable bool) {
 	t.Helper()
 	for i := range all {
 		j := &all[i]
 		image := j.Repository + "@" + string(j.Digest)
-		worker, command := talliedVerdict(j), a.verify(t, image)
-		if !readable {
-			worker, command = verdict{Result: worker.Result}, verdict{Result: command.Result}
+		worker, shown, command := talliedVerdict(j), consoleVerdict(t, console, j.Digest), a.verify(t, image)
+		if diff := cmp.Diff(worker, shown); diff != "" {
+			t.Errorf("verdict on %s (-worker +console):\n%s", image, diff)
 		}
-		if diff := cmp.Diff(worker, command); diff != "" {
-			t.Errorf("verdict on %s (-worker +tallyman verify):\n%s", image, diff)
+		if !readable {
+			shown, command = verdict{Result: shown.Result}, verdict{Result: command.Result}
+		}
+		if diff := cmp.Diff(shown, command); diff != "" {
+			t.Errorf("verdict on %s (-console +tallyman verify):\n%s", image, diff)
 		}
 	}
 }

@@ -64,6 +64,7 @@ func (s *suite) gated(t *testing.T) {
 		}
 	}
 	t.Run("steps", s.gateSteps)
+	t.Run("signed waivers", s.signedWaivers)
 
 	must(t, os.MkdirAll(filepath.Join(s.clone.Dir, ".vex"), 0o750))
 	writeFile(t, filepath.Join(s.clone.Dir, ".vex"), "waivers.yaml", waivers(time.Now().AddDate(0, 1, 0)))

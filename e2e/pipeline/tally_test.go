@@ -49,13 +49,16 @@ func (s *suite) tallied(t *testing.T) {
 	must(t, err)
 	// The lines that follow count and cut the requests of the release alone.
 	t.Cleanup(func() { must(t, worker.Stop()) })
+	console, err := s.bench.Console(t.Context(), filepath.Join(s.clone.Dir, "dist"))
+	must(t, err)
+	t.Cleanup(func() { must(t, console.Stop()) })
 	tally, err := s.bench.Tally(t.Context())
 	must(t, err)
 
 	all, took := await(t, tally, "everything verified and passed", s.wellTallied)
 	s.figures["11"] = fmt.Sprintf("%d releases of %d to %d packages verified in %s", len(all), fewest(all), most(all), took)
 	command := s.newAuditor(t, filepath.Join(s.clone.Dir, "dist"), advisories)
-	command.agrees(t, all, true)
+	command.agrees(t, console, all, true)
 	for _, image := range s.images() {
 		s.lists(t, command, image)
 	}
@@ -65,7 +68,7 @@ func (s *suite) tallied(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			h.does(t)
 			all, took := await(t, tally, string(h.state)+", and "+string(h.result), func(all []workbench.Judged) bool { return s.harmed(all, image, &h) })
-			command.agrees(t, all, !h.everywhere)
+			command.agrees(t, console, all, !h.everywhere)
 			s.figures["11"] += fmt.Sprintf("; %s after %s", h.state, took)
 			harmed = true
 		})

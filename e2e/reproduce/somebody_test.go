@@ -1,12 +1,9 @@
 package reproduce
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,13 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/tallyman-io/tallyman/e2e/workbench"
 )
@@ -205,83 +195,6 @@ func (s *suite) goVersion(ctx context.Context, toolchain string) (string, error)
 	cmd.Env = append(os.Environ(), "GOTOOLCHAIN="+toolchain, "GOFLAGS=")
 	out, err := cmd.CombinedOutput()
 	return string(out), err
-}
-
-// otherFile is what the other base has another content of.
-const otherFile = "etc/nsswitch.conf"
-
-// otherBase is the base of the release, with one file changed, as a named context.
-func (s *suite) otherBase(t *testing.T) string {
-	t.Helper()
-	var base string
-	for _, kv := range s.bench.Env() {
-		if value, ok := strings.CutPrefix(kv, "TALLYMAN_BASE=oci-layout://"); ok {
-			base, _, _ = strings.Cut(value, "@")
-		}
-	}
-	if base == "" {
-		t.Skip("needs the stand-in for the base image: here the pinned one can be reached, and is not copied")
-	}
-	index, err := layout.ImageIndexFromPath(base)
-	must(t, err)
-	top, err := index.IndexManifest()
-	must(t, err)
-	index, err = index.ImageIndex(top.Manifests[0].Digest)
-	must(t, err)
-	manifest, err := index.IndexManifest()
-	must(t, err)
-	changed := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
-	for _, m := range manifest.Manifests {
-		image, err := index.Image(m.Digest)
-		must(t, err)
-		changed = mutate.AppendManifests(changed, mutate.IndexAddendum{Add: otherContent(t, image), Descriptor: v1.Descriptor{Platform: m.Platform}})
-	}
-	dir := filepath.Join(s.bench.Dir, "other-base")
-	written, err := layout.Write(dir, empty.Index)
-	must(t, err)
-	must(t, written.AppendIndex(changed))
-	digest, err := changed.Digest()
-	must(t, err)
-	return "oci-layout://" + dir + "@" + digest.String()
-}
-
-// otherContent is an image of one layer with another content of otherFile.
-func otherContent(t *testing.T, image v1.Image) v1.Image {
-	t.Helper()
-	layers, err := image.Layers()
-	must(t, err)
-	content, err := layers[0].Uncompressed()
-	must(t, err)
-	defer content.Close()
-	var out bytes.Buffer
-	reader, writer := tar.NewReader(content), tar.NewWriter(&out)
-	for {
-		header, err := reader.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		must(t, err)
-		body, err := io.ReadAll(reader)
-		must(t, err)
-		if header.Name == otherFile {
-			body = bytes.ToUpper(body)
-		}
-		must(t, writer.WriteHeader(header))
-		_, err = writer.Write(body)
-		must(t, err)
-	}
-	must(t, writer.Close())
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(out.Bytes())), nil }, tarball.WithMediaType(types.OCILayer))
-	must(t, err)
-	config, err := image.ConfigFile()
-	must(t, err)
-	config = config.DeepCopy()
-	config.RootFS.DiffIDs, config.History = nil, nil
-	bare, err := mutate.ConfigFile(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), config)
-	must(t, err)
-	bare, err = mutate.AppendLayers(bare, layer)
-	must(t, err)
-	return bare
 }
 
 // output collects what a command prints.

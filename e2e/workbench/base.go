@@ -37,15 +37,10 @@ var finalFrom = regexp.MustCompile(`(?m)^FROM (gcr\.io/\S+@sha256:[0-9a-f]{64})$
 // assembled from Debian packages, once, and named in the bench's environment
 // (TALLYMAN_BASE). It says which of the two in a sentence.
 func (b *Bench) Base(ctx context.Context, repository string) (string, error) {
-	dockerfile, err := os.ReadFile(filepath.Join(repository, "build", "Dockerfile.web"))
+	reference, err := PinnedBase(repository)
 	if err != nil {
 		return "", err
 	}
-	from := finalFrom.FindSubmatch(dockerfile)
-	if from == nil {
-		return "", errors.New("build/Dockerfile.web: expected a last stage FROM gcr.io/…@sha256:…")
-	}
-	reference := string(from[1])
 	if reachable(ctx, reference) {
 		return "base image: " + reference, nil
 	}
@@ -55,6 +50,19 @@ func (b *Bench) Base(ctx context.Context, repository string) (string, error) {
 	}
 	b.Setenv("TALLYMAN_BASE", context)
 	return "base image: " + reference + " cannot be reached; a stand-in assembled from Debian packages takes its place", nil
+}
+
+// PinnedBase is the base image of a repository's images, by digest.
+func PinnedBase(repository string) (string, error) {
+	dockerfile, err := os.ReadFile(filepath.Join(repository, "build", "Dockerfile.web"))
+	if err != nil {
+		return "", err
+	}
+	from := finalFrom.FindSubmatch(dockerfile)
+	if from == nil {
+		return "", errors.New("build/Dockerfile.web: expected a last stage FROM gcr.io/…@sha256:…")
+	}
+	return string(from[1]), nil
 }
 
 // reachable asks the registry for the manifest, without credentials.

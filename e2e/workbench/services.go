@@ -42,7 +42,11 @@ type Console struct {
 	Address string // host:port
 	// Token is that of an operator, for a day.
 	Token string
+	stop  func() error
 }
+
+// Stop ends the console, as [Service.Stop] does.
+func (c *Console) Stop() error { return c.stop() }
 
 // Services starts worker and web, as built into a GoReleaser dist folder, on
 // one SQLite database of the bench. It returns the console when both are ready.
@@ -51,12 +55,22 @@ func (b *Bench) Services(ctx context.Context, dist string, watching Watching) (C
 	if err != nil {
 		return Console{}, err
 	}
-	token := firstToken()
-	web, err := b.service(ctx, dist, "web", "serve", "TALLYMAN_ACCESS_BOOTSTRAP_TOKEN="+token)
+	console, err := b.Console(ctx, dist)
 	if err != nil {
 		return Console{}, fmt.Errorf("%w (worker is at %s)", err, worker.Address)
 	}
-	return Console{Address: web.Address, Token: token}, nil
+	return console, nil
+}
+
+// Console starts the web of a GoReleaser dist folder on the database of the bench, and
+// returns when it is ready.
+func (b *Bench) Console(ctx context.Context, dist string) (Console, error) {
+	token := firstToken()
+	web, err := b.service(ctx, dist, "web", "serve", "TALLYMAN_ACCESS_BOOTSTRAP_TOKEN="+token)
+	if err != nil {
+		return Console{}, err
+	}
+	return Console{Address: web.Address, Token: token, stop: web.stop}, nil
 }
 
 // firstToken is of the form that access.bootstrap_token takes.

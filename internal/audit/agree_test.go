@@ -45,7 +45,7 @@ func everyFact(t *testing.T) *policy.Policy {
 	}
 	for _, fact := range []string{
 		"platforms", "signature.signers", "signature.identities", "sbom.signers", "provenance.signers", "vex.signers", "sbom.missing_on", "sbom.unknown_on",
-		"packages.unknown_reasons", "licences", "advisories.missing", "unknown",
+		"packages.unknown_reasons", "licences", "advisories.missing", "counts.expired", "unknown",
 	} {
 		rule("list-"+strings.NewReplacer(".", "-", "_", "-").Replace(fact), fact+`.join("; ")+"."`)
 	}
@@ -107,9 +107,12 @@ func TestTheWorkerAndTheCommandAgree(t *testing.T) {
 		return evidencetest.Attestation{Type: evidencetest.SPDX, Predicate: storetest.SPDX("sbom", packages)}
 	}
 	built := evidencetest.Attestation{Type: evidencetest.Provenance, Predicate: []byte(`{"buildDefinition":{"buildType":"x"},"runDetails":{"builder":{"id":"y"}}}`)}
-	statement := evidencetest.Attestation{Type: evidencetest.OpenVEX, Predicate: fmt.Appendf(nil,
-		`{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://example.com/vex","author":"Me","timestamp":"2026-01-01T00:00:00Z","version":1,"statements":[
-		{"vulnerability":{"name":"GO-1"},"products":[{"@id":%q}],"status":"not_affected","justification":"vulnerable_code_not_present"}]}`, "pkg:golang/example.com/a")}
+	statement := func(notes string) evidencetest.Attestation {
+		return evidencetest.Attestation{Type: evidencetest.OpenVEX, Predicate: fmt.Appendf(nil,
+			`{"@context":"https://openvex.dev/ns/v0.2.0","@id":"https://example.com/vex","author":"Me","timestamp":"2026-01-01T00:00:00Z","version":1,"statements":[
+			{"vulnerability":{"name":"GO-1"},"products":[{"@id":%q}],"status":"not_affected","justification":"vulnerable_code_not_present","status_notes":%q}]}`,
+			"pkg:golang/example.com/a", notes)}
+	}
 	type seal func(t *testing.T, b *tallytest.Bench, index release.Digest, platforms []release.Digest)
 	signed := func(purls ...string) seal {
 		return func(t *testing.T, b *tallytest.Bench, index release.Digest, platforms []release.Digest) {
@@ -141,7 +144,19 @@ func TestTheWorkerAndTheCommandAgree(t *testing.T) {
 		},
 		"a finding that VEX suppresses": func(t *testing.T, b *tallytest.Bench, index release.Digest, platforms []release.Digest) {
 			b.Seal(t, index, platforms, vulnerable)
-			attest(b, t, index, statement)
+			attest(b, t, index, statement(""))
+		},
+		"a waiver that holds": func(t *testing.T, b *tallytest.Bench, index release.Digest, platforms []release.Digest) {
+			b.Seal(t, index, platforms, vulnerable)
+			attest(b, t, index, statement("expires: "+b.Now().Format(time.DateOnly)+"; by: Jane Doe"))
+		},
+		"a waiver that expired": func(t *testing.T, b *tallytest.Bench, index release.Digest, platforms []release.Digest) {
+			b.Seal(t, index, platforms, vulnerable)
+			attest(b, t, index, statement("expires: "+b.Now().AddDate(0, 0, -1).Format(time.DateOnly)+"; by: Jane Doe"))
+		},
+		"a waiver whose end cannot be read": func(t *testing.T, b *tallytest.Bench, index release.Digest, platforms []release.Digest) {
+			b.Seal(t, index, platforms, vulnerable)
+			attest(b, t, index, statement("expires: some day"))
 		},
 		"provenance about the index": func(t *testing.T, b *tallytest.Bench, index release.Digest, platforms []release.Digest) {
 			b.Seal(t, index, platforms, harmless)

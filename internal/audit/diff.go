@@ -261,7 +261,7 @@ func findingsOf(s *sight) map[findingKey]Changed {
 		p := &s.known.Packages[i]
 		base, _ := account.SplitPURL(p.PURL)
 		for _, f := range p.Findings {
-			_, suppressed := s.statements.Statement(s.known, p.PURL, &f.Finding)
+			_, suppressed := s.statements.Statement(s.known, p.PURL, &f.Finding, s.at)
 			key := findingKey{f.ID, base}
 			// Of several versions of a package, what is not suppressed counts.
 			if known, ok := all[key]; !ok || known.Suppressed && !suppressed {

@@ -113,12 +113,13 @@ type sight struct {
 	known      *ledger.Case
 	statements *facts.Statements
 	facts      policy.Facts
+	at         time.Time
 }
 
 func newSight(ctx context.Context, image Image, advisories Advisories, files []vex.Document, now time.Time) (*sight, error) {
 	s := &sight{
 		looked:     facts.Looked{Examination: image.Examination, Tag: image.Tag, Documents: facts.Chosen(facts.Documents(ctx, image.Examination))},
-		statements: facts.NewStatements(files),
+		statements: facts.NewStatements(files), at: now,
 	}
 	if image.Platform.OS != "" {
 		p := image.Platform

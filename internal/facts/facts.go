@@ -168,14 +168,18 @@ func (v *View) findingFacts(c *ledger.Case, packages []ledger.Package, f *policy
 		return
 	}
 	of.Known = true
-	seen := make(map[[3]string]bool)
+	seen, expired := make(map[[3]string]bool), make(map[string]bool)
 	for i := range packages {
 		p := &packages[i]
 		for j := range p.Findings {
 			found := &p.Findings[j]
-			if _, suppressed := v.Statements.Statement(c, p.PURL, &found.Finding); suppressed {
+			holds, suppressed := v.Statements.Statement(c, p.PURL, &found.Finding, v.At)
+			if suppressed {
 				of.Suppressed++
 				continue
+			}
+			if ended := holds.Ended(); ended != "" {
+				expired[ended+" for "+found.ID] = true
 			}
 			what := [3]string{found.Subject.Release() + "/" + found.Subject.Name, found.Subject.Version, found.ID}
 			if seen[what] {
@@ -191,6 +195,7 @@ func (v *View) findingFacts(c *ledger.Case, packages []ledger.Package, f *policy
 			}
 		}
 	}
+	of.Expired = slices.Sorted(maps.Keys(expired))
 }
 
 func count(c *policy.Counts, level advisory.Level) {

@@ -1,8 +1,10 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/ledger"
@@ -64,9 +66,9 @@ func (s *Statements) Prepare(ctx context.Context, contents Contents, c *ledger.C
 	return nil
 }
 
-// Statement returns the statement that holds for a finding of an image, and whether it
-// suppresses the finding.
-func (s *Statements) Statement(c *ledger.Case, purl string, found *advisory.Finding) (vex.Statement, bool) {
+// Statement returns the statement that holds at a time for a finding of an image, and
+// whether it suppresses the finding.
+func (s *Statements) Statement(c *ledger.Case, purl string, found *advisory.Finding, at time.Time) (vex.Statement, bool) {
 	set := s.of[c.Digest]
 	if len(set.Documents()) == 0 {
 		return vex.Statement{}, false
@@ -78,12 +80,12 @@ func (s *Statements) Statement(c *ledger.Case, purl string, found *advisory.Find
 	for _, p := range c.Platforms {
 		image.Platforms = append(image.Platforms, vex.Platform{Digest: p.Digest, Architecture: p.Architecture})
 	}
-	return set.Apply(image, vex.Finding{Names: slices.Concat(found.IDs, found.Aliases), PURLs: []string{purl}})
+	return set.Apply(image, vex.Finding{Names: slices.Concat(found.IDs, found.Aliases), PURLs: []string{purl}}, at)
 }
 
-// Applied returns the statements that hold for the findings of a case, for people to
-// see.
-func (s *Statements) Applied(c *ledger.Case) []ledger.Statement {
+// Applied returns the statements that hold at a time for the findings of a case, for people
+// to see. What is to be done about one that expired is to renew it, or to do without.
+func (s *Statements) Applied(c *ledger.Case, at time.Time) []ledger.Statement {
 	if len(s.of[c.Digest].Documents()) == 0 {
 		return nil
 	}
@@ -92,13 +94,13 @@ func (s *Statements) Applied(c *ledger.Case) []ledger.Statement {
 		p := &c.Packages[i]
 		for j := range p.Findings {
 			found := &p.Findings[j].Finding
-			holds, suppresses := s.Statement(c, p.PURL, found)
+			holds, suppresses := s.Statement(c, p.PURL, found, at)
 			if holds.Status == "" {
 				continue
 			}
 			all = append(all, ledger.Statement{
 				Package: p.Key, Finding: found.ID, Status: string(holds.Status), Justification: string(holds.Justification),
-				Impact: holds.Impact, Action: holds.Action, Author: holds.Author, Origin: holds.Origin.String(), At: holds.Timestamp,
+				Impact: holds.Impact, Action: cmp.Or(holds.Ended(), holds.Action), Author: holds.Author, Origin: holds.Origin.String(), At: holds.Timestamp,
 				Suppresses: suppresses,
 			})
 		}

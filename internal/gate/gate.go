@@ -99,7 +99,7 @@ func (g *Gate) Judge(ctx context.Context, image Image) (*Decision, error) {
 		return nil, err // a rule that did not come to its end is no verdict
 	}
 	d.refuse(expired)
-	d.Findings = findingsOf(known, statements)
+	d.Findings = findingsOf(known, statements, g.Now)
 	if with.Findings.Known {
 		d.Counts, d.Raw, d.Uncounted = countsOf(&with), countsOf(&without), ""
 	}
@@ -143,7 +143,7 @@ func countsOf(f *policy.Facts) *receipt.Counts {
 }
 
 // findingsOf lists findings as package facts counts them.
-func findingsOf(known *ledger.Case, statements *facts.Statements) []Finding {
+func findingsOf(known *ledger.Case, statements *facts.Statements, now time.Time) []Finding {
 	type thing struct {
 		what, version, id string
 		suppressed        bool
@@ -154,7 +154,7 @@ func findingsOf(known *ledger.Case, statements *facts.Statements) []Finding {
 		p := &known.Packages[i]
 		for j := range p.Findings {
 			f := Finding{Finding: p.Findings[j].Finding, PURL: p.PURL}
-			statement, suppressed := statements.Statement(known, p.PURL, &f.Finding)
+			statement, suppressed := statements.Statement(known, p.PURL, &f.Finding, now)
 			if statement.Status != "" {
 				f.VEX, f.Suppressed = &statement, suppressed
 			}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,42 +102,19 @@ func (w *Waivers) Add(name string, content []byte, signed bool, stated time.Time
 	return nil
 }
 
-// Notes that OpenVEX has no field for stand in status_notes, as `expires: 2027-01-31; by: …`.
-var (
-	noteExpires = regexp.MustCompile(`(?i)(?:^|[;\n])\s*expires:\s*([^;\n]*)`)
-	noteBy      = regexp.MustCompile(`(?i)(?:^|[;\n])\s*by:\s*([^;\n]*)`)
-)
-
 func waiverOf(s *vex.Statement, signed bool) (Waiver, error) {
 	w := Waiver{
 		Vulnerability: s.Vulnerability, Status: s.Status, Justification: s.Justification, Reason: s.Impact,
-		By: s.Author, Source: s.Origin.File, Signed: signed,
+		By: s.By(), Source: s.Origin.File, Signed: signed,
 	}
 	if w.Reason == "" && s.Justification == "" {
 		return w, errors.New("expected a justification or an impact_statement, found neither")
 	}
-	if match := noteBy.FindStringSubmatch(s.Notes); match != nil && strings.TrimSpace(match[1]) != "" {
-		w.By = strings.TrimSpace(match[1])
-	}
-	match := noteExpires.FindStringSubmatch(s.Notes)
-	if match == nil {
+	if s.Expires.IsZero() {
 		return w, errors.New("expected `expires: YYYY-MM-DD` in status_notes, found none")
 	}
-	var err error
-	w.Expires, err = expiryOf(strings.TrimSpace(match[1]))
-	return w, err
-}
-
-// expiryOf reads a day, which stands for its end in UTC, or a time.
-func expiryOf(s string) (time.Time, error) {
-	if day, err := time.Parse(time.DateOnly, s); err == nil {
-		return day.AddDate(0, 0, 1).Add(-time.Second), nil
-	}
-	at, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return at, fmt.Errorf("expires: expected a day such as 2027-01-31, or a time such as 2027-01-31T12:00:00Z; found %.40q", s)
-	}
-	return at, nil
+	w.Expires = s.Expires
+	return w, nil
 }
 
 // waiversFile is the YAML (docs/gate.md, "Waivers").
@@ -206,29 +183,17 @@ func openVEXOf(name string, content []byte, stated time.Time) ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// at returns the documents without the statements that expired, and those.
+// at returns the documents, and those of the waivers that expired.
 func (w *Waivers) at(now time.Time) (documents []vex.Document, expired []Waiver) {
 	if w == nil {
 		return nil, nil
 	}
-	gone := make(map[string]bool)
 	for i := range w.all {
 		if w.all[i].Expired(now) {
 			expired = append(expired, w.all[i])
-			gone[w.all[i].Source] = true
 		}
 	}
-	for _, d := range w.documents {
-		kept := d
-		kept.Statements = nil
-		for i := range d.Statements {
-			if !gone[d.Statements[i].Origin.File] {
-				kept.Statements = append(kept.Statements, d.Statements[i])
-			}
-		}
-		documents = append(documents, kept)
-	}
-	return documents, expired
+	return slices.Clone(w.documents), expired
 }
 
 // of returns the waiver that a statement is, nil when it is none.

@@ -132,6 +132,7 @@ func findingFacts() []fact {
 			return notKnown(name, s.facts.Findings.Reason)
 		}
 	}
+	list := types.NewListType(types.StringType)
 	facts := []fact{{"counts.known", types.BoolType, "the packages were matched; no count is known otherwise", func(s *scene) any { return s.facts.Findings.Known }}}
 	for _, group := range []struct {
 		name, doc string
@@ -167,6 +168,7 @@ func findingFacts() []fact {
 	return append(
 		facts,
 		fact{"counts.suppressed", types.IntType, "findings that a VEX statement suppresses", known("counts.suppressed", func(_ *scene, f *Findings) any { return f.Suppressed })},
+		fact{"counts.expired", list, "statements that suppressed a finding until they expired, a sentence each", known("counts.expired", func(_ *scene, f *Findings) any { return f.Expired })},
 		fact{"critical.since", types.TimestampType, "when the oldest of the critical findings was first seen; not known when there is none", since("critical.since", func(_ *scene, f *Findings) any { return f.CriticalSince })},
 		fact{"critical.age_hours", types.DoubleType, "hours since then", since("critical.age_hours", func(s *scene, f *Findings) any { return s.at.Sub(f.CriticalSince).Hours() })},
 	)

@@ -77,6 +77,9 @@ type Findings struct {
 	// Counts leaves out what VEX suppresses, which Suppressed counts.
 	Counts     Counts
 	Suppressed int
+	// Expired are the statements that would suppress findings, had they not expired, a
+	// sentence each.
+	Expired []string
 	// Fixable are those of Counts of which a fixed version is known.
 	Fixable Counts
 	// CriticalSince is when the oldest of the critical findings was first seen.

@@ -41,12 +41,12 @@ func NormaliseSPDX(raw []byte, source Source) ([]byte, error) {
 		return nil, fmt.Errorf("documentNamespace: expected a URI that ends in a UUID, found %q", namespace)
 	}
 	document["documentNamespace"] = prefix
-	id, err := contentUUID(document)
+	id, err := ContentUUID(document)
 	if err != nil {
 		return nil, err
 	}
 	document["documentNamespace"] = prefix + id
-	return encode(document)
+	return Encode(document)
 }
 
 // NormaliseCycloneDX makes a CycloneDX JSON document a function of what it
@@ -66,20 +66,20 @@ func NormaliseCycloneDX(raw []byte, source Source) ([]byte, error) {
 	}
 	metadata["timestamp"] = timestamp(source.Created)
 	delete(document, "serialNumber")
-	id, err := contentUUID(document)
+	id, err := ContentUUID(document)
 	if err != nil {
 		return nil, err
 	}
 	document["serialNumber"] = "urn:uuid:" + id
-	return encode(document)
+	return Encode(document)
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// contentUUID is a version 8 UUID (RFC 9562, 5.8) of the first bytes of the
+// ContentUUID is a version 8 UUID (RFC 9562, 5.8) of the first bytes of the
 // content's SHA-256.
-func contentUUID(document map[string]any) (string, error) {
-	content, err := encode(document)
+func ContentUUID(document map[string]any) (string, error) {
+	content, err := Encode(document)
 	if err != nil {
 		return "", err
 	}
@@ -108,8 +108,8 @@ func object(raw []byte) (map[string]any, error) {
 	return document, nil
 }
 
-// encode writes keys in order, so that equal documents are equal bytes.
-func encode(document map[string]any) ([]byte, error) {
+// Encode writes keys in order, so that equal documents are equal bytes.
+func Encode(document map[string]any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)

@@ -55,7 +55,7 @@ func (s *Scanner) Papers(ctx context.Context, image Image, selection Selection) 
 			return Document{}, err
 		}
 		d.Source, d.Paper = c.source(image, string(d.SBOM.Format)), &c.Paper
-		d.apply(set, s.describes(image, c.Places))
+		d.apply(set, s.describes(image, c.Places), s.At)
 		return d, nil
 	})
 	if err != nil {

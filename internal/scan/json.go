@@ -79,16 +79,20 @@ type jsonFinding struct {
 // jsonVEX is the OpenVEX statement that holds for a finding, and where it is from.
 type jsonVEX struct {
 	// Suppressed: the finding does not count.
-	Suppressed    bool      `json:"suppressed"`
-	Status        string    `json:"status"`
-	Justification string    `json:"justification,omitempty"`
-	Impact        string    `json:"impact_statement,omitempty"`
-	Action        string    `json:"action_statement,omitempty"`
-	Notes         string    `json:"status_notes,omitempty"`
-	Author        string    `json:"author"`
-	Timestamp     time.Time `json:"timestamp"`
-	Document      string    `json:"document"`
-	Origin        string    `json:"origin"`
+	Suppressed    bool   `json:"suppressed"`
+	Status        string `json:"status"`
+	Justification string `json:"justification,omitempty"`
+	Impact        string `json:"impact_statement,omitempty"`
+	Action        string `json:"action_statement,omitempty"`
+	Notes         string `json:"status_notes,omitempty"`
+	// Expires is the last moment at which the statement holds, null when it has no end.
+	Expires *time.Time `json:"expires"`
+	// Expired: it would suppress the finding, had it not ended.
+	Expired   bool      `json:"expired"`
+	Author    string    `json:"author"`
+	Timestamp time.Time `json:"timestamp"`
+	Document  string    `json:"document"`
+	Origin    string    `json:"origin"`
 }
 
 type jsonUnknown struct {
@@ -161,10 +165,14 @@ func statementJSON(f *Finding) *jsonVEX {
 	if s == nil {
 		return nil
 	}
-	return &jsonVEX{
+	told := &jsonVEX{
 		Suppressed: f.Suppressed, Status: string(s.Status), Justification: string(s.Justification), Impact: s.Impact, Action: s.Action,
-		Notes: s.Notes, Author: s.Author, Timestamp: s.Timestamp, Document: s.Document, Origin: s.Origin.String(),
+		Notes: s.Notes, Expired: s.Over, Author: s.Author, Timestamp: s.Timestamp, Document: s.Document, Origin: s.Origin.String(),
 	}
+	if !s.Expires.IsZero() {
+		told.Expires = &s.Expires
+	}
+	return told
 }
 
 func list(s []string) []string {

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -93,6 +94,8 @@ type Scanner struct {
 	VEX *vex.Set
 	// Image is what the documents describe, for the statements about images.
 	Image vex.Image
+	// At is when statements have to hold.
+	At time.Time
 }
 
 // Files scans the files, several at once, and returns their documents in order. A
@@ -157,13 +160,13 @@ func (s *Scanner) file(ctx context.Context, matcher *advisory.Matcher, name stri
 	defer in.Close()
 	document, err := Read(ctx, matcher, name, in)
 	if err == nil {
-		document.apply(s.VEX, s.Image)
+		document.apply(s.VEX, s.Image, s.At)
 	}
 	return document, err
 }
 
-// apply looks up what is said of each finding.
-func (d *Document) apply(set *vex.Set, image vex.Image) {
+// apply looks up what is said of each finding, and holds at a time.
+func (d *Document) apply(set *vex.Set, image vex.Image, at time.Time) {
 	if set == nil {
 		return
 	}
@@ -172,7 +175,7 @@ func (d *Document) apply(set *vex.Set, image vex.Image) {
 		statement, suppressed := set.Apply(image, vex.Finding{
 			Names: slices.Concat(f.IDs, f.Aliases),
 			PURLs: append([]string{f.PURL}, f.Also...),
-		})
+		}, at)
 		if statement.Status != "" {
 			f.VEX, f.Suppressed = &statement, suppressed
 		}

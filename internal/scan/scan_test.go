@@ -275,3 +275,33 @@ func BenchmarkScan(b *testing.B) {
 		})
 	}
 }
+
+func TestAStatementThatExpiredSuppressesNothing(t *testing.T) {
+	t.Parallel()
+	db := small(t)
+	for name, c := range map[string]struct {
+		at         time.Time
+		suppressed bool
+		says       string
+	}{
+		"on its last day": {time.Date(2026, 11, 25, 23, 59, 59, 0, time.UTC), true, "suppressed: not_affected"},
+		"the day after":   {time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC), false, "waiver expired on 2026-11-25"},
+	} {
+		d, err := vex.Read("vex.json", strings.NewReader(strings.Replace(statements, `"status":"not_affected",`, `"status":"not_affected","status_notes":"expires: 2026-11-25",`, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		scanner := withStatements(t, db)
+		scanner.VEX, scanner.At = vex.NewSet(d), c.at
+		documents := scanSample(t, scanner)
+		var table, report bytes.Buffer
+		if err := errors.Join(scan.WriteTable(&table, scan.Data{DB: db, Now: scanned}, documents), scan.WriteJSON(&report, scan.Data{DB: db, Now: scanned}, documents)); err != nil {
+			t.Fatal(err)
+		}
+		f := documents[1].Findings[0]
+		if f.ID != "GO-1" || f.Suppressed != c.suppressed || !strings.Contains(table.String(), c.says) ||
+			!strings.Contains(report.String(), fmt.Sprintf(`"expires":"2026-11-25T23:59:59Z","expired":%t`, !c.suppressed)) {
+			t.Errorf("%s: got %s, suppressed %t, want %t and %q in\n%s%s", name, f.ID, f.Suppressed, c.suppressed, c.says, &table, &report)
+		}
+	}
+}

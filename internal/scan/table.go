@@ -107,6 +107,8 @@ func (f *Finding) marked() string {
 		return "-"
 	case f.Suppressed:
 		return "suppressed: " + string(f.VEX.Status)
+	case f.VEX.Over:
+		return f.VEX.Ended()
 	default:
 		return string(f.VEX.Status)
 	}

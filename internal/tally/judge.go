@@ -86,7 +86,7 @@ func (t *Tally) judge(ctx context.Context, wave int64, cases []ledger.Case, know
 			return err
 		}
 		j.Now, j.Counts = verdict, counts.String()
-		j.Statements = known.vex.Applied(c)
+		j.Statements = known.vex.Applied(c, now.At)
 		if tellsNothing(c.AtRelease) {
 			if err := t.judgeAtRelease(ctx, &j, known); err != nil {
 				return err

@@ -40,7 +40,7 @@ func TestExaminedReadsVerifiedPapersOnly(t *testing.T) {
 		"of the platform":          {"CVE-3", vex.Image{Digest: index, Platforms: []vex.Platform{{Digest: arm64}}}, true},
 		"of another kind of paper": {"CVE-4", image, false},
 	} {
-		statement, got := set.Apply(c.image, vex.Finding{Names: []string{c.vulnerability}, PURLs: []string{"pkg:npm/a@1"}})
+		statement, got := set.Apply(c.image, vex.Finding{Names: []string{c.vulnerability}, PURLs: []string{"pkg:npm/a@1"}}, now)
 		if got != c.want || got && statement.Origin.Signer != key {
 			t.Errorf("%s: got %t by %+v", name, got, statement)
 		}

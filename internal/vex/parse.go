@@ -168,6 +168,14 @@ func (s *statement) read(d *document, origin Origin, subject release.Digest) (St
 	case len(s.Products) == 0 && subject == "":
 		return out, errors.New("products: expected at least one, found none")
 	}
+	if out.Suppresses() {
+		// One whose end cannot be read is not taken for one without.
+		end, err := endOf(out.Notes)
+		if err != nil {
+			return out, fmt.Errorf("status_notes: %w", err)
+		}
+		out.Expires = end
+	}
 	if len(s.Products) == 0 {
 		out.products = []product{{component: component{digests: []release.Digest{subject}}}}
 	}

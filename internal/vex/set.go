@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -59,13 +60,15 @@ func (s *Set) Documents() []Document {
 	return s.documents
 }
 
-// Apply returns the statement that holds for a finding of an image, and whether it
-// suppresses the finding: on every platform, and for every package of it. The
+// Apply returns the statement that holds at a time for a finding of an image, and whether
+// it suppresses the finding: on every platform, and for every package of it. The
 // statement is the zero value when there is none.
 //
 // The latest statement holds; of one time, the last in its document. Where documents
-// contradict each other at one time, the one that does not suppress holds.
-func (s *Set) Apply(image Image, finding Finding) (Statement, bool) {
+// contradict each other at one time, the one that does not suppress holds; where they
+// agree, the one that ends last. A statement that expired suppresses nothing, and gives
+// no way to those before it: it took their place.
+func (s *Set) Apply(image Image, finding Finding, at time.Time) (Statement, bool) {
 	if s == nil || len(s.about) == 0 {
 		return Statement{}, false
 	}
@@ -91,7 +94,7 @@ func (s *Set) Apply(image Image, finding Finding) (Statement, bool) {
 			switch statement := s.holding(places, m, pkg); {
 			case statement == nil:
 				open = true
-			case statement.Suppresses():
+			case statement.SuppressesAt(at):
 				holds = statement
 			case against == nil:
 				against = statement
@@ -100,7 +103,9 @@ func (s *Set) Apply(image Image, finding Finding) (Statement, bool) {
 	}
 	switch {
 	case against != nil:
-		return *against, false
+		told := *against
+		told.Over = told.Suppresses()
+		return told, false
 	case open || holds == nil:
 		return Statement{}, false
 	default:
@@ -141,7 +146,7 @@ func (s *Set) holding(places []place, image manifest, pkg *advisory.PURL) *State
 		case last == nil:
 		case winner == nil, last.Timestamp.After(winner.Timestamp):
 			winner = last
-		case last.Timestamp.Equal(winner.Timestamp) && winner.Suppresses() && !last.Suppresses():
+		case last.Timestamp.Equal(winner.Timestamp) && winner.Suppresses() && (!last.Suppresses() || last.lasts(winner)):
 			winner = last
 		}
 	}

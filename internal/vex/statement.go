@@ -87,6 +87,12 @@ type Statement struct {
 	// Action is what to do about a product that is affected.
 	Action string
 	Notes  string
+	// Expires is the last moment at which the statement holds, as the notes say; zero when
+	// it has no end. Only of one that suppresses the notes are asked.
+	Expires time.Time
+	// Over is set by [Set.Apply]: the statement would suppress the finding, had it not
+	// expired.
+	Over bool
 	// Timestamp is when the statement was known to be true: its own, or that of its
 	// document.
 	Timestamp time.Time
@@ -98,7 +104,8 @@ type Statement struct {
 	products []product
 }
 
-// Suppresses reports whether a finding that the statement is about does not count.
+// Suppresses reports whether a finding that the statement is about does not count, while
+// the statement holds; see [Statement.SuppressesAt].
 func (s Statement) Suppresses() bool {
 	switch s.Status {
 	case StatusFixed:
@@ -113,6 +120,9 @@ func (s Statement) Suppresses() bool {
 // String says who states what, and why, in one sentence.
 func (s Statement) String() string {
 	var b strings.Builder
+	if ended := s.Ended(); ended != "" {
+		b.WriteString(ended + ": ")
+	}
 	b.WriteString(strings.ReplaceAll(string(s.Status), "_", " "))
 	if s.Justification != "" {
 		b.WriteString(" (" + string(s.Justification) + ")")

@@ -58,7 +58,7 @@ func TestExamplesOfTheSpecification(t *testing.T) {
 		"of all structures, by its purl":  {"spec-structs.json", []string{"USN-4495"}, "pkg:maven/org.apache.logging.log4j/log4j-core@2.4", vex.StatusFixed, true},
 		"of all structures, neither name": {"spec-structs.json", []string{"USN-4495"}, "pkg:maven/org.apache.logging.log4j/log4j-api@2.4", "", false},
 	} {
-		statement, suppressed := vex.NewSet(example(t, c.file)).Apply(vex.Image{}, vex.Finding{Names: c.names, PURLs: []string{c.purl}})
+		statement, suppressed := vex.NewSet(example(t, c.file)).Apply(vex.Image{}, vex.Finding{Names: c.names, PURLs: []string{c.purl}}, now)
 		if statement.Status != c.status || suppressed != c.suppressed {
 			t.Errorf("%s: got %q, suppressed %t", name, statement.Status, suppressed)
 		}
@@ -104,7 +104,7 @@ func TestAttestationOfTheSpecification(t *testing.T) {
 		"another image":             {vex.Image{Digest: others}, false},
 		"no image":                  {vex.Image{}, false},
 	} {
-		if _, got := vex.NewSet(d).Apply(c.image, finding); got != c.want {
+		if _, got := vex.NewSet(d).Apply(c.image, finding, now); got != c.want {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}
@@ -191,7 +191,7 @@ func TestProducts(t *testing.T) {
 		"a purl that is none":                     {id("pkg:"), image, false},
 	} {
 		set := vex.NewSet(document(t, notAffected(c.product)))
-		if _, got := set.Apply(c.image, vex.Finding{Names: []string{"CVE-1"}, PURLs: []string{pkg}}); got != c.want {
+		if _, got := set.Apply(c.image, vex.Finding{Names: []string{"CVE-1"}, PURLs: []string{pkg}}, now); got != c.want {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}
@@ -209,7 +209,7 @@ func TestFindingOfSeveralPackages(t *testing.T) {
 		"none that is known":        {nil, false},
 		"one that is no purl":       {[]string{"libssl3"}, false},
 	} {
-		if _, got := set.Apply(vex.Image{}, vex.Finding{Names: []string{"CVE-1"}, PURLs: c.purls}); got != c.want {
+		if _, got := set.Apply(vex.Image{}, vex.Finding{Names: []string{"CVE-1"}, PURLs: c.purls}, now); got != c.want {
 			t.Errorf("%s: got %t", name, got)
 		}
 	}
@@ -255,7 +255,7 @@ func TestTheLatestStatementHolds(t *testing.T) {
 			"",
 		},
 	} {
-		got, suppressed := vex.NewSet(c.documents...).Apply(vex.Image{}, vex.Finding{Names: []string{"CVE-1"}, PURLs: []string{"pkg:npm/a@1.0.0"}})
+		got, suppressed := vex.NewSet(c.documents...).Apply(vex.Image{}, vex.Finding{Names: []string{"CVE-1"}, PURLs: []string{"pkg:npm/a@1.0.0"}}, now)
 		if got.Status != c.status || suppressed != got.Suppresses() {
 			t.Errorf("%s: got %q, suppressed %t; want %q", name, got.Status, suppressed, c.status)
 		}
@@ -311,7 +311,7 @@ func TestDocumentsThatAreNone(t *testing.T) {
 func TestNoSetSuppressesNothing(t *testing.T) {
 	t.Parallel()
 	var none *vex.Set
-	if _, suppressed := none.Apply(vex.Image{}, vex.Finding{Names: []string{"CVE-1"}}); suppressed || len(none.Documents()) > 0 {
+	if _, suppressed := none.Apply(vex.Image{}, vex.Finding{Names: []string{"CVE-1"}}, now); suppressed || len(none.Documents()) > 0 {
 		t.Error("a set that is none suppresses")
 	}
 }
@@ -335,7 +335,7 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("not a statement: %+v", s)
 			}
 			finding := vex.Finding{Names: []string{s.Vulnerability}, PURLs: []string{"pkg:apk/wolfi/git@2.39.0-r1?arch=armv7"}}
-			if got, suppressed := set.Apply(vex.Image{Repository: "a/b", Digest: index}, finding); suppressed != got.Suppresses() {
+			if got, suppressed := set.Apply(vex.Image{Repository: "a/b", Digest: index}, finding, now); suppressed != got.SuppressesAt(now) {
 				t.Fatalf("suppressed %t by %+v", suppressed, got)
 			}
 		}
