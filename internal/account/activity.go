@@ -91,7 +91,7 @@ type Queue struct {
 
 // Request is something that a person asks the worker for.
 type Request struct {
-	// Step is discover or ingest.
+	// Step is discover, ingest or dossier.
 	Step       release.Step
 	Repository string
 	Digest     release.Digest
