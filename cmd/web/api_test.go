@@ -32,9 +32,10 @@ func TestWhatAProgramAsksForIsInTheAuditLog(t *testing.T) {
 	}
 	at := "/api/v1/components/ghcr.io~acme~web"
 	for path, action := range map[string]string{
-		at + "/rescan":                          grant.ActionRescan,
-		at + "/releases/" + version + "/rescan": grant.ActionRescan,
-		at + "/releases/" + version + "/sbom":   grant.ActionUpload,
+		at + "/rescan":                           grant.ActionRescan,
+		at + "/releases/" + version + "/rescan":  grant.ActionRescan,
+		at + "/releases/" + version + "/sbom":    grant.ActionUpload,
+		at + "/releases/" + version + "/dossier": grant.ActionDossier,
 	} {
 		body := ""
 		if action == grant.ActionUpload {

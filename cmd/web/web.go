@@ -14,6 +14,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/console"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
@@ -71,7 +72,11 @@ func (b *building) ask(ctx context.Context, r account.Request) error {
 	if r.Digest != "" {
 		subject += "@" + string(r.Digest)
 	}
-	if err := b.guard.Audit(ctx, b.guard.Entry(ctx, grant.ActionRescan, subject, string(r.Step))); err != nil {
+	action := grant.ActionRescan
+	if r.Step == release.StepDossier {
+		action = grant.ActionDossier
+	}
+	if err := b.guard.Audit(ctx, b.guard.Entry(ctx, action, subject, string(r.Step))); err != nil {
 		return err
 	}
 	return b.store.Ask(ctx, r)

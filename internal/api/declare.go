@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/badge"
 	"github.com/tallyman-io/tallyman/internal/grant"
@@ -20,7 +21,7 @@ func shape[T any]() reflect.Type { return reflect.TypeFor[T]() }
 // declare lists all operations.
 func (a *API) declare() []*operation {
 	var all []*operation
-	for _, some := range [][]operation{a.ofComponents(), a.ofReleases(), a.ofDocuments(), a.ofAdvisories(), a.ofWork(), a.ofOthers()} {
+	for _, some := range [][]operation{a.ofComponents(), a.ofReleases(), a.ofDocuments(), a.ofDossiers(), a.ofAdvisories(), a.ofWork(), a.ofOthers()} {
 		for i := range some {
 			o := &some[i]
 			if o.method == "" {
@@ -147,6 +148,28 @@ func (a *API) ofDocuments() []operation {
 			media: []string{
 				"application/spdx+json", "application/vnd.cyclonedx+json", "application/vnd.openvex+json", "application/json", "application/octet-stream",
 			},
+		},
+	}
+}
+
+func (a *API) ofDossiers() []operation {
+	asked := []int{http.StatusNotFound, http.StatusConflict}
+	return []operation{
+		{
+			id: "ask-dossier", method: http.MethodPost, path: releasePath + "/dossier", tag: "dossiers", scope: grant.Read, least: access.Auditor, status: http.StatusAccepted,
+			summary: "Ask for a dossier of the papers of a release",
+			description: "The worker makes one file of everything that was published beside the image, which tallyman dossier verify checks without a network, and it can be had for 24 hours. " +
+				"Layers are not in it. One that is being made, or is kept and not outdated, is not made again; state says which.",
+			endpoint: to(a.askDossier), gives: shape[wire.Dossier](), errors: asked,
+		},
+		{
+			id: "get-dossier", path: releasePath + "/dossier", tag: "dossiers", summary: "The dossier of the papers of a release, a file",
+			description: "404 says how to ask for it. While it is being made the answer is 409, and Retry-After says when to come back. The ETag is the digest of the file.",
+			endpoint:    to(a.dossier), media: []string{dossierType}, errors: asked,
+		},
+		{
+			id: "get-dossier-state", path: releasePath + "/dossier/state", tag: "dossiers", summary: "How the dossier of a release stands",
+			endpoint: to(a.dossierState), gives: shape[wire.Dossier](), errors: []int{http.StatusNotFound},
 		},
 	}
 }

@@ -34,6 +34,8 @@ type memory struct {
 	err     error // what every read fails with
 	asked   []account.Request
 	uploads []account.Upload
+	// lost: parts of dossiers behind the first cannot be read.
+	lost bool
 }
 
 var _ api.Store = (*memory)(nil)
@@ -319,6 +321,35 @@ func (m *memory) Document(_ context.Context, digest release.Digest) (account.Doc
 		return account.Document{}, nil, m.err
 	}
 	return account.Document{}, nil, account.ErrNotFound
+}
+
+// dossierParts are the file of the dossier of v1.1.0.
+func dossierParts() []string { return []string{"first part, ", "second part, ", "end"} }
+
+// Dossier is ready for v1.1.0, in the making for v1.0.0, and failed for v1.2.0.
+func (m *memory) Dossier(_ context.Context, _ string, digest release.Digest) (account.Dossier, error) {
+	d := account.Dossier{ID: 1, State: account.DossierMaking, AskedBy: "ann", AskedAt: noon(9), Progress: &ledger.Progress{
+		Step: release.StepDossier, Subject: repository + "@" + string(digest), Done: 10, Total: 100, Note: "write", StartedAt: noon(9), UpdatedAt: noon(10),
+	}}
+	file := strings.Join(dossierParts(), "")
+	switch digest {
+	case storetest.DigestOf("v1.1.0"):
+		d = account.Dossier{
+			ID: 2, State: account.DossierReady, AskedBy: "ann", AskedAt: noon(9), MadeAt: noon(9), ExpiresAt: noon(10),
+			Digest: storetest.DigestOf("dossier"), File: storetest.DigestOf(file), Size: int64(len(file)), Outdated: true,
+		}
+	case storetest.DigestOf("v1.2.0"):
+		d = account.Dossier{ID: 3, State: account.DossierFailed, AskedBy: "ann", AskedAt: noon(9), Failure: "ghcr.io: 403"}
+	}
+	return d, m.err
+}
+
+func (m *memory) DossierPart(_ context.Context, id int64, number int) ([]byte, error) {
+	all := dossierParts()
+	if m.err == nil && (id != 2 || number >= len(all) || m.lost && number > 0) {
+		return nil, account.ErrNotFound
+	}
+	return []byte(all[min(number, len(all)-1)]), m.err
 }
 
 func (m *memory) Judged(_ context.Context, digest release.Digest) ([]account.Standing, error) {

@@ -16,6 +16,8 @@ type operation struct {
 	summary, description string
 	// scope makes it an operation that changes something, and needs an operator.
 	scope grant.Scope
+	// least is the role that it needs, where that is not the one that follows from scope.
+	least access.Role
 	endpoint
 	// accepts are the media types of what is sent, none when nothing is; its input is a
 	// [receiver] then.
@@ -38,6 +40,9 @@ type operation struct {
 }
 
 func (o *operation) role() access.Role {
+	if o.least != grant.None {
+		return o.least
+	}
 	if o.scope != "" {
 		return access.Operator
 	}
@@ -72,11 +77,12 @@ func to[I any](handler func(context.Context, *I) (answer, error)) endpoint {
 
 // answer is what a handler answers with.
 type answer struct {
-	// body is encoded as JSON. raw is sent as it is, as media.
-	body  any
-	raw   []byte
-	media string
-	// etag names raw, where its digest is known; empty to take a hash.
+	// body is encoded as JSON. raw is sent as it is, as media; so is stream.
+	body   any
+	raw    []byte
+	stream *parts
+	media  string
+	// etag names raw or stream, where its digest is known; empty to take a hash.
 	etag string
 	// next is the cursor of the next part of a list.
 	next *string

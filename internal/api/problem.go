@@ -60,6 +60,7 @@ const (
 	kindMethod        = "method-not-allowed"
 	kindAttested      = "attested"
 	kindNotWatched    = "not-watched"
+	kindMaking        = "being-made"
 	kindUnavailable   = "unavailable"
 )
 

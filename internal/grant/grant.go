@@ -163,4 +163,5 @@ const (
 	ActionBootstrap   = "token.bootstrap"
 	ActionRescan      = "release.rescan"
 	ActionUpload      = "sbom.upload"
+	ActionDossier     = "dossier.ask"
 )
