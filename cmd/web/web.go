@@ -102,6 +102,13 @@ func (a audited) HandIn(ctx context.Context, u account.Upload) error {
 	return a.reading.HandIn(ctx, u)
 }
 
+// Announce has repositories looked at that a registry told of, and writes that down.
+func (a audited) Announce(ctx context.Context, n account.Announcement) error {
+	e := a.b.guard.Entry(ctx, grant.ActionAnnounce, "", string(release.StepDiscover))
+	e.Actor, e.Via = n.By, "hook"
+	return a.reading.Announce(ctx, n, e)
+}
+
 func (b *building) close(ctx context.Context) error {
 	return errors.Join(b.guard.Close(ctx), b.store.Close())
 }
@@ -114,7 +121,7 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	}
 	b := &building{store: db, mux: http.NewServeMux()}
 	shared := newReading(db, e.Now)
-	b.api, err = api.New(api.Config{Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
+	b.api, err = api.New(api.Config{Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}

@@ -108,3 +108,10 @@ type Upload struct {
 	Content []byte
 	By      string
 }
+
+// Announcement is a registry that tells of a push to repositories.
+type Announcement struct {
+	Repositories []string
+	// By names the registry.
+	By string
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/badge"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/registry/hook"
 )
 
 // Paths that several operations begin with.
@@ -21,7 +22,7 @@ func shape[T any]() reflect.Type { return reflect.TypeFor[T]() }
 // declare lists all operations.
 func (a *API) declare() []*operation {
 	var all []*operation
-	for _, some := range [][]operation{a.ofComponents(), a.ofReleases(), a.ofDocuments(), a.ofDossiers(), a.ofAdvisories(), a.ofWork(), a.ofOthers()} {
+	for _, some := range [][]operation{a.ofComponents(), a.ofReleases(), a.ofDocuments(), a.ofDossiers(), a.ofAdvisories(), a.ofWork(), a.ofHooks(), a.ofOthers()} {
 		for i := range some {
 			o := &some[i]
 			if o.method == "" {
@@ -229,6 +230,20 @@ func (a *API) ofWork() []operation {
 			summary: "Ask for a look at the papers of a release now", endpoint: to(a.rescanRelease), gives: shape[wire.Accepted](), errors: asked,
 		},
 	}
+}
+
+func (a *API) ofHooks() []operation {
+	return []operation{{
+		id: "announce", method: http.MethodPost, path: wire.Base + "/hooks/{kind}", tag: "hooks", public: true, status: http.StatusAccepted,
+		summary: "A registry tells of a push, so that it is looked at now",
+		description: "It is known by the secret that it shares with web (hooks.secret): in Authorization as a bearer token, as the password of any user, or alone, or by a signature of the message in X-Hub-Signature-256. " +
+			"Of the repositories that it names those that are watched are looked at. The same message again does no harm.",
+		endpoint: to(a.announced), read: a.receiveHook, most: hook.MaxBody, gives: shape[wire.Announced](),
+		accepts: []string{
+			"application/json", "application/cloudevents+json", "application/vnd.docker.distribution.events.v1+json", "application/vnd.docker.distribution.events.v2+json",
+		},
+		errors: []int{http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+	}}
 }
 
 func (a *API) ofOthers() []operation {

@@ -34,6 +34,7 @@ type memory struct {
 	err     error // what every read fails with
 	asked   []account.Request
 	uploads []account.Upload
+	told    []account.Announcement
 	// lost: parts of dossiers behind the first cannot be read.
 	lost bool
 }
@@ -386,5 +387,14 @@ func (m *memory) HandIn(_ context.Context, u account.Upload) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.uploads = append(m.uploads, u)
+	return m.err
+}
+
+func (m *memory) Watched(context.Context) ([]string, error) { return []string{repository}, m.err }
+
+func (m *memory) Announce(_ context.Context, a account.Announcement) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = append(m.told, a)
 	return m.err
 }

@@ -19,6 +19,12 @@ type operation struct {
 	// least is the role that it needs, where that is not the one that follows from scope.
 	least access.Role
 	endpoint
+	// public operations find out themselves whom they let in: nobody signs in for them.
+	public bool
+	// read takes what was sent, where that has to be known of first who sent it.
+	read func(w http.ResponseWriter, r *http.Request, input any) *problem
+	// most bounds what may be sent, in bytes; 0 is [maxBody].
+	most int64
 	// accepts are the media types of what is sent, none when nothing is; its input is a
 	// [receiver] then.
 	accepts []string
@@ -40,13 +46,22 @@ type operation struct {
 }
 
 func (o *operation) role() access.Role {
-	if o.least != grant.None {
+	if o.public || o.least != grant.None {
 		return o.least
 	}
 	if o.scope != "" {
 		return access.Operator
 	}
 	return access.Viewer
+}
+
+// route is the operation for the guard to stand before.
+func (o *operation) route(handler http.Handler) access.Route {
+	r := access.Route{Method: o.method, Pattern: o.path, Role: o.role(), Scope: o.scope, Kind: access.API, Handler: handler}
+	if o.public {
+		r.Kind = access.Public
+	}
+	return r
 }
 
 // success is the status of success.

@@ -41,6 +41,10 @@ type Store interface {
 	DossierPart(ctx context.Context, id int64, number int) ([]byte, error)
 	// Ask asks the worker for a look, or for a dossier.
 	Ask(ctx context.Context, r account.Request) error
+	// Watched returns the repositories that are looked at.
+	Watched(ctx context.Context) ([]string, error)
+	// Announce asks for a look at repositories that a registry tells of.
+	Announce(ctx context.Context, a account.Announcement) error
 	// HandIn keeps an SBOM that somebody hands in.
 	HandIn(ctx context.Context, u account.Upload) error
 }
