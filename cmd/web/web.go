@@ -121,12 +121,17 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	}
 	b := &building{store: db, mux: http.NewServeMux()}
 	shared := newReading(db, e.Now)
-	b.api, err = api.New(api.Config{Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now})
+	b.api, err = api.New(api.Config{
+		Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now,
+		ReleasePage: console.ReleasePage, AdvisoryPage: console.AdvisoryPage,
+	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	reference := b.api.Reference()
-	b.pages, err = console.New(console.Config{Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference})
+	b.pages, err = console.New(console.Config{
+		Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference, Settings: shown(e.Settings),
+	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
 	}
