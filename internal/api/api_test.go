@@ -127,7 +127,7 @@ func reads() map[string]string {
 		"feeds": base + "/feeds", "advisories": base + "/advisories?severity=critical&found=true", "advisory": base + "/advisories/GO-2026-0001",
 		"advisory-releases": base + "/advisories/GO-2026-0001/releases", "new-findings": base + "/findings", "activity": base + "/activity", "wave": base + "/waves/7",
 		"dossier": of11 + "/dossier", "dossier-state": of11 + "/dossier/state", "dossier-state-making": of10 + "/dossier/state", "dossier-state-failed": of12 + "/dossier/state",
-		"progress": base + "/progress", "queue": base + "/queue", "badge": base + "/badges/ghcr.io~acme~web/verdict.svg", "badge-critical": base + "/badges/ghcr.io~acme~web/v1.1.0/critical.svg",
+		"progress": base + "/progress", "progress-of-a-release": base + "/progress?release=ghcr.io/acme/web:v1.1.0", "queue": base + "/queue", "badge": base + "/badges/ghcr.io~acme~web/verdict.svg", "badge-critical": base + "/badges/ghcr.io~acme~web/v1.1.0/critical.svg",
 		"badge-critical-unknown": base + "/badges/ghcr.io~acme~web/critical.svg", "badge-build": base + "/badges/ghcr.io~acme~web/v1.1.0/build.svg",
 		"badge-release": base + "/badges/ghcr.io~acme~web/release.svg", "atom-releases": base + "/atom/releases?repository=ghcr.io/acme/web", "atom-findings": base + "/atom/findings",
 		"metrics": base + "/metrics", "openapi": base + "/openapi.json",

@@ -215,7 +215,7 @@ func (a *API) ofWork() []operation {
 		},
 		{
 			id: "list-progress", path: wire.Base + "/progress", tag: "activity", summary: "How far jobs are, the latest first",
-			endpoint: to(a.progress), gives: shape[wire.List[wire.Progress]](),
+			endpoint: to(a.progress), gives: shape[wire.List[wire.Progress]](), errors: missing,
 		},
 		{
 			id: "get-queue", path: wire.Base + "/queue", tag: "activity", summary: "How many jobs wait, run and failed",

@@ -298,6 +298,9 @@ func (m *memory) WaveDetail(_ context.Context, id int64) (account.WaveDetail, er
 func (m *memory) Progress(context.Context) ([]ledger.Progress, error) {
 	return []ledger.Progress{
 		{Step: release.StepSync, Subject: "Go", Done: 10, Total: 100, StartedAt: noon(9), UpdatedAt: noon(10)},
+		{Step: release.StepIngest, Subject: repository + "@" + string(storetest.DigestOf("v1.1.0")), Done: 1, Total: 3, Note: "read documents", StartedAt: noon(9), UpdatedAt: noon(9)},
+		{Step: release.StepIngest, Subject: repository + "@" + string(storetest.DigestOf("v1.0.0")), Done: 3, Total: 3, Ended: true, StartedAt: noon(9), UpdatedAt: noon(9)},
+		{Step: release.StepDiscover, Subject: repository, Ended: true, Note: "tags: 3, new images: 1", StartedAt: noon(9), UpdatedAt: noon(9)},
 		{Step: release.StepSync, Subject: "npm", Ended: true, Failure: "503", StartedAt: noon(9), UpdatedAt: noon(9)},
 	}, m.err
 }

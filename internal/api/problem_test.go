@@ -83,6 +83,8 @@ func TestWhatIsWrongIsAProblemThatSaysSo(t *testing.T) {
 		{"dossier in the making", "GET", of10 + "/dossier", "", "", 409, "being-made", of10 + "/dossier/state tells how far it is"},
 		{"dossier that failed", "GET", of12 + "/dossier", "", "", 404, "not-found", "could not be made: ghcr.io: 403; ask for it with POST " + of12 + "/dossier"},
 		{"asking for a dossier of nothing", "POST", ofC + "/releases/v9.0.0/dossier", "", "", 404, "not-found", "no release"},
+		{"progress of nothing", "GET", base + "/progress?release=ghcr.io/acme/web:v9.0.0", "", "", 404, "not-found", `query.release: no release "ghcr.io/acme/web:v9.0.0"`},
+		{"progress of no release", "GET", base + "/progress?release=web", "", "", 400, "invalid-request", "query.release: expected repository:version"},
 		{"badge that is none", "GET", base + "/badges/ghcr.io~acme~web/pass.svg", "", "", 400, "invalid-request", "path.badge"},
 		{"path of nothing", "GET", base + "/nothing", "", "", 404, "not-found", `path: no operation "/api/v1/nothing"`},
 		{"method that it does not have", "DELETE", ofC, "", "", 405, "method-not-allowed", `method: expected one of [GET HEAD], found "DELETE"`},

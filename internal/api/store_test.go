@@ -172,7 +172,7 @@ func (b *kept) reads(t *testing.T) {
 		{base + "/advisories/GO-CRITICAL/releases", []any{"items", 0, "version"}, "v1.0.0"},
 		{base + "/findings", []any{"items", 0, "id"}, "GO-CRITICAL"},
 		{base + "/activity", []any{"items", 0, "cause"}, "release"},
-		{base + "/progress", []any{"items", 0, "subject"}, "Go"},
+		{base + "/progress?release=" + b.Repository + "@" + string(b.digests[1]), []any{"items", 1, "note"}, "documents: 2"},
 		{base + "/queue", []any{"failed"}, 0.0},
 	}
 	for _, tt := range tests {

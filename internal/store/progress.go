@@ -17,7 +17,7 @@ func (l *Ledger) RecordProgress(ctx context.Context, p ledger.Progress) error {
 		INSERT INTO progress (job, subject, done, total, note, started_at, updated_at, ended_at, failure)
 		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
 		ON CONFLICT (job, subject) DO UPDATE SET done = excluded.done, total = excluded.total, note = excluded.note,
-			started_at = CASE WHEN progress.ended_at IS NULL AND excluded.done > 0 THEN progress.started_at ELSE excluded.started_at END,
+			started_at = CASE WHEN progress.ended_at IS NULL AND (excluded.done > 0 OR excluded.ended_at IS NOT NULL) THEN progress.started_at ELSE excluded.started_at END,
 			updated_at = excluded.updated_at, ended_at = excluded.ended_at, failure = excluded.failure`,
 		string(p.Step), p.Subject, p.Done, sql.NullInt64{Int64: p.Total, Valid: p.Total > 0}, p.Note, now, ended, p.Failure); err != nil {
 		return fmt.Errorf("record progress of %s %s: %w", p.Step, p.Subject, err)
