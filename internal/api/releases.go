@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -215,8 +216,10 @@ func (a *API) verdict(ctx context.Context, in *ofDigest) (answer, error) {
 	for i := range releases {
 		told.Releases = append(told.Releases, wire.JudgmentOf(&releases[i]))
 	}
-	slices.SortStableFunc(told.Releases, func(x, y wire.Judgment) int {
-		return cmp.Or(release.CompareResults(release.Result(x.Now.Result), release.Result(y.Now.Result)), cmp.Compare(x.ID, y.ID))
+	// Not package slices, here and elsewhere: sorting is code anew for each type there.
+	sort.SliceStable(told.Releases, func(i, j int) bool {
+		x, y := &told.Releases[i], &told.Releases[j]
+		return cmp.Or(release.CompareResults(release.Result(x.Now.Result), release.Result(y.Now.Result)), cmp.Compare(x.ID, y.ID)) < 0
 	})
 	worst := &told.Releases[0].Now
 	told.Result, told.Reasons, told.Counts = worst.Result, worst.Reasons, worst.Counts
