@@ -75,7 +75,7 @@ func standing(number int) account.Standing {
 	if number == 1 {
 		fail := account.Verdict{
 			Verdict: release.Verdict{Result: release.ResultFail, Reasons: []release.Reason{{Rule: "critical", Result: release.ResultFail, Message: "1 critical finding, expected 0."}}, Policy: pass.Policy, At: noon(9)},
-			Number:  1, Counts: ledger.Counts{Known: true, Critical: 1, Medium: 1, Suppressed: 1, Fixable: 2, Packages: 2, Unknown: 1},
+			Number:  1, Counts: ledger.Counts{Known: true, Critical: 1, Medium: 1, Suppressed: 1, Fixable: 2, Packages: 2, Unknown: 1, Raw: ledger.Levels{Critical: 1, High: 1, Medium: 1}},
 			Wave: 7, Cause: release.WaveAdvisories, Origin: "Go",
 		}
 		s.Now = &fail

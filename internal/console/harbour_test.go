@@ -65,7 +65,7 @@ func verdict(number int, at time.Time, critical, high int) *account.Verdict {
 		v.Reasons = append(v.Reasons, release.Reason{Rule: name, Result: result, Message: message})
 	}
 	if critical >= 0 {
-		v.Counts = ledger.Counts{Known: true, Critical: critical, High: high, Medium: 3, Low: 1, Unscored: 2, Suppressed: 1, Fixable: critical + high, Packages: 212, Unknown: 1}
+		v.Counts = ledger.Counts{Known: true, Critical: critical, High: high, Medium: 3, Low: 1, Unscored: 2, Suppressed: 1, Fixable: critical + high, Packages: 212, Unknown: 1, Raw: ledger.Levels{Critical: critical + 1, High: high, Medium: 3, Low: 1, Unscored: 2}}
 	}
 	switch {
 	case critical > 0:

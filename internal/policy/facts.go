@@ -77,6 +77,8 @@ type Findings struct {
 	// Counts leaves out what VEX suppresses, which Suppressed counts.
 	Counts     Counts
 	Suppressed int
+	// Raw is what Counts would be if nothing were suppressed.
+	Raw Counts
 	// Fixable are those of Counts of which a fixed version is known.
 	Fixable Counts
 	// CriticalSince is when the oldest of the critical findings was first seen.
