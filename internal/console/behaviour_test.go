@@ -113,7 +113,7 @@ func TestTheReleasePageSaysTheVerdictFirst(t *testing.T) {
 	if got := doc.texts(".reasons li")[0]; got != "Fail no-critical expected 0 critical findings, found 1, of which 1 can be fixed" {
 		t.Errorf("got first reason %q", got)
 	}
-	want := []string{"Verdict", "Evidence", "Findings", "Packages", "Provenance", "Layers and sizes", "Documents", "Run it", "Verify it yourself", "Reproduce it", "History of the verdict"}
+	want := []string{"Verdict", "Evidence", "Findings", "Packages", "Provenance", "Layers and sizes", "Gate receipt", "Documents and downloads", "Run it", "Verify it yourself", "Reproduce it", "History of the verdict"}
 	if diff := cmp.Diff(want, doc.texts("main h2")); diff != "" {
 		t.Error(diff)
 	}

@@ -50,8 +50,9 @@ type packagesView struct {
 	Pager              pager
 	// Unknown says why the packages are not known, or not all. Empty when they are.
 	Unknown string
-	// CSV is where the list can be had as a file.
-	Counts counts
+	// Downloads are where the list can be had as a file.
+	Downloads []download
+	Counts    counts
 }
 
 type packagesTable struct {
@@ -102,6 +103,8 @@ func (c *Console) packagesPage(ctx context.Context, p *page, t target) (templ.Co
 		Name: p.q.column("Package", "name", order), Version: p.q.column("Version", "version", order),
 	}
 	v.Table.fill(list.Items)
+	v.Downloads = c.listDownloads(&found, "packages",
+		"text", query.Text, "licence", query.Licence, "subject", string(query.Subject), "sort", query.Sort)
 	p.Title = "Packages of " + v.Frame.Label
 	return packagesContent(p, v), nil
 }

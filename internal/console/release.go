@@ -40,19 +40,23 @@ type releaseView struct {
 	PackSays  string
 	// PackagesUnknown says why the packages are not known, or not all.
 	PackagesUnknown string
+	Receipt         gateReceipt
+	Counted         []countedLine
 	Provenance      *provenance
 	// NoProvenance says why there is none.
 	NoProvenance string
 	Layers       []layers
 	NoLayers     string // the platforms whose layers were not recorded
 	Documents    []document
-	Run          []snippet
-	Verify       verifyGuide
-	Reproduce    []snippet
-	History      []change
-	Changes      []evidenceChange
-	Over         templ.Component
-	PreviousURL  string // compares with the release before, empty where there is none
+	// Downloads are made from what is known, where there is an API.
+	Downloads   []download
+	Run         []snippet
+	Verify      verifyGuide
+	Reproduce   []snippet
+	History     []change
+	Changes     []evidenceChange
+	Over        templ.Component
+	PreviousURL string // compares with the release before, empty where there is none
 	// Asked: a rescan was just asked for.
 	Asked bool
 	Jobs  jobs
@@ -154,6 +158,13 @@ func (c *Console) releasePage(ctx context.Context, p *page, t target) (templ.Com
 	v.Packages.fill(packages.Items)
 	v.PackSays = pagerOf(p.q, len(packages.Items), packages.Next, packages.Total, "package").Says
 	v.PreviousURL = previousURL(&found.Standing, component.Trend)
+	if v.Receipt, err = c.receipt(ctx, &found, p); err != nil {
+		return nil, err
+	}
+	v.Counted = newCounted(&found, &v.Receipt)
+	if p.Docs != "" {
+		v.Downloads = downloads(&found)
+	}
 	if v.Asked = p.q.values.Get("asked") != ""; v.Asked {
 		progress, err := s.Progress(ctx)
 		if err != nil {
@@ -225,8 +236,31 @@ func previousURL(s *account.Standing, trend []account.Standing) string {
 // provenance is what verified provenance says of the build.
 type provenance struct {
 	Facts []stateditem
-	// Rebuilders are those who built the same digest.
-	Rebuilders []string
+	// Builders are those who built the very digest, told apart by who they are.
+	Builders []builder
+	// Says counts them.
+	Says string
+}
+
+// builder vouches with provenance for having built an image.
+type builder struct {
+	Name string
+	// Own: it is the one whose build the rest of the page tells of.
+	Own bool
+}
+
+func (v *provenance) builders(all []string, own string) {
+	others := 0
+	for _, name := range all {
+		v.Builders = append(v.Builders, builder{name, name == own})
+		if name != own {
+			others++
+		}
+	}
+	v.Says = "Nobody else is known to have built this digest."
+	if others > 0 {
+		v.Says = plural(len(all), "distinct builder") + " came to this digest."
+	}
 }
 
 type stateditem struct {
@@ -243,7 +277,8 @@ func newProvenance(r *account.Release, p *page) *provenance {
 	if b == nil {
 		return nil
 	}
-	v := &provenance{Rebuilders: r.Rebuilders}
+	v := &provenance{}
+	v.builders(r.Rebuilders, b.Signer)
 	add := func(name, value string, code bool) {
 		if value != "" {
 			v.Facts = append(v.Facts, stateditem{Name: name, Value: value, URL: safeLink(value), Code: code})

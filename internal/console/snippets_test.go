@@ -197,8 +197,17 @@ func TestReproducingChecksTheCommitAndTheDigest(t *testing.T) {
 		t.Errorf("without provenance: got %v", got)
 	}
 	r.Build = &release.Build{Source: "git+https://github.com/tallyman-io/tallyman@refs/tags/v1.2.3", Commit: "c0ffee"}
-	got := reproduceSnippets(r)[0].Text
-	for _, want := range []string{"git checkout v1.2.3\n", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt"} {
+	r.Pieces = []account.Piece{{Kind: release.PaperProvenance, Subject: indexDigest, State: release.StateVerified, Papers: []ledger.Paper{
+		{State: release.StateVerified, Signer: "key my key.pub", LogIndex: -1},
+	}}}
+	all := reproduceSnippets(r)
+	var got string
+	for _, s := range all {
+		got += strings.ReplaceAll(s.Text, " \\\n  ", " ") + "\n"
+	}
+	for _, want := range []string{
+		"tallyman reproduce ghcr.io/tallyman-io/tallyman/web@" + string(indexDigest) + " --key 'my key.pub'\n",
+		"TALLYMAN_REGISTRY=ghcr.io/tallyman-io/tallyman tallyman reproduce v1.2.3 --key 'my key.pub'\n", "git checkout v1.2.3\n", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)
 		}

@@ -226,18 +226,45 @@ func reproduceSnippets(r *account.Release) []snippet {
 			Text: clone + "\n" + commit,
 		}}
 	}
-	return []snippet{
-		{
-			ID: "reproduce-tag", Label: "Bit for bit, with the tools pinned at the tag",
+	own := reproduceByCommand(r, tag)
+	return append(own,
+		snippet{
+			ID: "reproduce-tag", Label: "By hand: bit for bit, with the tools pinned at the tag",
 			Note: "Ends with 0 when the digest is the one of this release. Publishes nothing.",
 			Text: clone + "\n" + commit + " && make snapshot && grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
 		},
-		{
+		snippet{
 			ID: "reproduce-source", Label: "The same, compiled in the pinned golang image",
 			Note: "Same toolchain, same flags, same digest.",
 			Text: clone + "\nTALLYMAN_BINARY_FROM=source make snapshot && grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
-		},
+		})
+}
+
+// reproduceByCommand are the commands that verify the provenance, build the commit that it
+// names, and compare; none where nobody can be named whose provenance counts.
+func reproduceByCommand(r *account.Release, tag string) []snippet {
+	paper := verifiedPaper(r, release.PaperProvenance)
+	if paper == nil {
+		return nil
 	}
+	who, ok := newSigner(paper.Signer, paper.LogIndex >= 0)
+	if !ok {
+		return nil
+	}
+	all := []snippet{{
+		ID: "reproduce-image", Label: "With tallyman, from anywhere",
+		Note: "Clones the commit that the provenance names, builds it, and compares layer by layer. 0: identical. 1: different, and in what. 3: could not tell.",
+		Text: "tallyman reproduce " + shell(r.Image.Repository+"@"+string(r.Image.Digest)) + " \\\n  " + who.tallyman,
+	}}
+	if tag != "" {
+		registry, _ := cutRepository(r.Image.Repository)
+		all = append(all, snippet{
+			ID: "reproduce-release", Label: "With tallyman, in a clone: all images of the release",
+			Note: "From the clone's own source, whose commit has to be the one of the provenance.",
+			Text: "TALLYMAN_REGISTRY=" + shell(strings.TrimSuffix(registry, "/")) + " tallyman reproduce " + shell(tag) + " \\\n  " + who.tallyman,
+		})
+	}
+	return all
 }
 
 // sourceOf reads an SPDX download location: git+<URL>@refs/tags/<tag>. Only https is
