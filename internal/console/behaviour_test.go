@@ -190,6 +190,47 @@ func TestComponentsAreSortedByWhatIsAskedFor(t *testing.T) {
 	}
 }
 
+func TestAnyReleaseCanBeNamedForAComparison(t *testing.T) {
+	t.Parallel()
+	of := "/compare?repository=" + webRepository
+	fields := func(doc document) (got []string) {
+		for _, n := range doc.all("form.filters input") {
+			if attr(n, "list") != "" {
+				got = append(got, attr(n, "name")+" "+attr(n, "value")+" "+attr(n, "aria-invalid"))
+			}
+		}
+		return got
+	}
+	tests := map[string]struct {
+		query  string
+		status int
+		fields []string
+		wrong  []string
+	}{
+		"nothing chosen":         {"", http.StatusOK, []string{"from v1.9.2 ", "to v1.10.0 "}, nil},
+		"one chosen":             {"&from=v1.8.0-rc.1", http.StatusOK, []string{"from v1.8.0-rc.1 ", "to v1.10.0 "}, nil},
+		"one by its digest":      {"&from=" + string(digest("web v1.7.0")) + "&to=v1.10.0", http.StatusOK, []string{"from " + string(digest("web v1.7.0")) + " ", "to v1.10.0 "}, nil},
+		"one that is not there":  {"&from=v1.9.2&to=v9.9.9", http.StatusNotFound, []string{"from v1.9.2 ", "to v9.9.9 true"}, []string{"No release or digest of that name is known of " + webRepository + "."}},
+		"two that are not there": {"&from=<b>&to=x", http.StatusNotFound, []string{"from <b> true", "to x true"}, slices.Repeat([]string{"No release or digest of that name is known of " + webRepository + "."}, 2)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := get(t, handler(t, harbour(), &bytes.Buffer{}), of+strings.NewReplacer("<", "%3C", ">", "%3E").Replace(tt.query))
+			if w.Code != tt.status {
+				t.Errorf("got status %d, want %d", w.Code, tt.status)
+			}
+			doc := parse(t, w.Body.String())
+			if diff := cmp.Diff(tt.fields, fields(doc)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(tt.wrong, doc.texts(".wrong")); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestADocumentIsServedAsItIs(t *testing.T) {
 	t.Parallel()
 	m := harbour()
