@@ -47,6 +47,7 @@ func harbour() *memory {
 			{ID: "GO-2026-3977", From: "v1.5.0", KnownAt: now.Add(-80 * 24 * time.Hour), In: "v1.7.0", FixedAt: now.Add(-62 * 24 * time.Hour)},
 		},
 		progress: progress(),
+		request:  account.Asked{At: now.Add(-20 * time.Second), By: "ada@example.org", TakenAt: now.Add(-18 * time.Second), Job: account.JobRunning, LookedAt: now.Add(-2 * time.Hour), Workers: 1},
 		waves:    waves(),
 	}
 	m.releases = map[string][]account.Release{webRepository: webReleases()}

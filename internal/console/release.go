@@ -57,9 +57,8 @@ type releaseView struct {
 	Changes     []evidenceChange
 	Over        templ.Component
 	PreviousURL string // compares with the release before, empty where there is none
-	// Asked: a rescan was just asked for.
-	Asked bool
-	Jobs  jobs
+	// Asked is a rescan that was just asked for, nil when none was.
+	Asked *request
 }
 
 // verdict is a verdict with its reasons.
@@ -165,12 +164,8 @@ func (c *Console) releasePage(ctx context.Context, p *page, t target) (templ.Com
 	if p.Docs != "" {
 		v.Downloads = downloads(&found)
 	}
-	if v.Asked = p.q.values.Get("asked") != ""; v.Asked {
-		progress, err := s.Progress(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read progress: %w", err)
-		}
-		v.Jobs = newJobs(progress, p.at)
+	if v.Asked, err = c.asked(ctx, p, subject{t.Repository, found.Image.Digest}); err != nil {
+		return nil, err
 	}
 	p.Title = v.Frame.Label
 	return releaseContent(p, v), nil
