@@ -49,10 +49,13 @@ func TestTextIsOneStringOfYAML(t *testing.T) {
 	}
 }
 
-func TestTextOfHCLFillsNothingIn(t *testing.T) {
+func TestNothingIsFilledIn(t *testing.T) {
 	t.Parallel()
-	if got, want := hcl(`${x} %{y} "z"`), `"$${x} %%{y} \"z\""`; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	if got, want := nomadText(`${x} %{y} "z"`), `$${x} %%{y} "z"`; got != want {
+		t.Errorf("Nomad: got %s, want %s", got, want)
+	}
+	if got, want := composed(`${x} $y "z"`), `"$${x} $$y \"z\""`; got != want {
+		t.Errorf("Compose: got %s, want %s", got, want)
 	}
 }
 
