@@ -116,7 +116,7 @@ type packageFilter struct {
 	Text    string `query:"text" maxLength:"200" doc:"Part of the name or the purl."`
 	Licence string `query:"licence" maxLength:"500" doc:"A licence as the SBOM writes it."`
 	Subject string `query:"subject" pattern:"^sha256:[0-9a-f]{64}$" doc:"The manifest whose SBOM is read; all of them, when it is left out."`
-	Sort    string `query:"sort" enum:"name,-name,version,-version" doc:"name is the default; a minus reverses."`
+	Sort    string `query:"sort" enum:"name,-name,version,-version,findings,-findings" doc:"name is the default, findings puts those with the most first; a minus reverses."`
 }
 
 func (f *packageFilter) account() account.PackageQuery {

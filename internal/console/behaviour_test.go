@@ -167,10 +167,16 @@ func TestListsAreSortedAndPagedByLinks(t *testing.T) {
 	want := map[string]string{
 		"Package":   releasePath + "/packages?sort=name&text=pkg",
 		"Version":   releasePath + "/packages?sort=version&text=pkg",
+		"Findings":  releasePath + "/packages?sort=findings&text=pkg",
 		"Next page": releasePath + "/packages?after=50&sort=-name&text=pkg",
 	}
 	if diff := cmp.Diff(want, links); diff != "" {
 		t.Error(diff)
+	}
+	// The most first is what people want, and what the word alone stands for.
+	most := page(t, harbour(), releasePath+"/packages?sort=findings").all("thead a.sort")[2]
+	if got := attr(most.Parent, "aria-sort") + " " + attr(most, "href"); got != "descending "+releasePath+"/packages?sort=-findings" {
+		t.Errorf("by findings: got %q", got)
 	}
 	if got := doc.one(".pager p"); got != "50 of 64 packages" {
 		t.Errorf("got %q", got)

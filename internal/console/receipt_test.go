@@ -141,8 +141,8 @@ func TestAReleaseCanBeDownloaded(t *testing.T) {
 	for path, want := range map[string][]string{
 		releasePath: {at + "/packages.csv", at + "/findings.sarif", at + "/findings.csv"},
 		releasePath + "/findings?severity=high&show=open&sort=-id&after=0": {at + "/findings.csv?severity=high&show=open&sort=-id", at + "/findings.sarif?severity=high&show=open&sort=-id"},
-		releasePath + "/packages?licence=MIT&on=evil":                       {at + "/packages.csv?licence=MIT"},
-		releasePath + "/packages?text=" + strings.Repeat("x", 300):          nil,
+		releasePath + "/packages?licence=MIT&on=evil":                      {at + "/packages.csv?licence=MIT"},
+		releasePath + "/packages?text=" + strings.Repeat("x", 300):         nil,
 	} {
 		if diff := cmp.Diff(want, hrefs(path)); diff != "" {
 			t.Errorf("%s: %s", path, diff)

@@ -183,7 +183,7 @@ func newReleaseView(r *account.Release, p *page) *releaseView {
 	}
 	v.Packages = packagesTable{
 		ID: "packages", Caption: "Packages of " + v.Frame.Label,
-		Name: column{Label: "Package"}, Version: column{Label: "Version"},
+		Name: column{Label: "Package"}, Version: column{Label: "Version"}, Findings: column{Label: "Findings"},
 	}
 	v.PackagesUnknown = packagesUnknown(r)
 	v.Provenance = newProvenance(r, p)
