@@ -154,7 +154,7 @@ func (c *Console) findingsPage(ctx context.Context, p *page, t target) (templ.Co
 	}
 	v.Table = findingsTable{
 		ID: "findings-list", Caption: "Findings of " + v.Frame.Label,
-		Severity: p.q.column("Severity", "severity", order), IDHead: p.q.column("Advisory", "id", order),
+		Severity: p.q.mostFirst("Severity", "severity", order), IDHead: p.q.column("Advisory", "id", order),
 		PackageHead: p.q.column("Package", "package", order), Known: p.q.column("When", "-known", order),
 	}
 	v.Table.fill(list.Items, p.at)
