@@ -104,9 +104,12 @@ type JobState string
 
 const (
 	// JobNone: no job waits or runs.
-	JobNone     JobState = ""
-	JobWaiting  JobState = "waiting"
-	JobRunning  JobState = "running"
+	JobNone JobState = ""
+	// JobWaiting: it waits for its turn.
+	JobWaiting JobState = "waiting"
+	// JobRunning: a worker does it.
+	JobRunning JobState = "running"
+	// JobRetrying: it failed, and is tried again.
 	JobRetrying JobState = "retrying"
 )
 

@@ -36,15 +36,18 @@ func TestARescanIsFollowedStepByStep(t *testing.T) {
 		"nobody works": {account.Asked{At: now, By: "ada"}, []string{"Done Asked for by ada just now", "Unknown Taken by a worker no worker is alive, so nobody takes it", "Waits Papers looked at", "Waits Judged"}, "No worker is alive, so nobody takes it", false},
 		"waits for its turn": {
 			with(func(a *account.Asked) { a.Job = account.JobWaiting }),
-			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Waits Papers looked at", "Waits Judged"}, "Waiting for its turn", false,
+			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Waits Papers looked at", "Waits Judged"},
+			"Waiting for its turn", false,
 		},
 		"runs": {
 			with(func(a *account.Asked) { a.Job = account.JobRunning }),
-			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Running Papers looked at", "Waits Judged"}, "Being looked at", false,
+			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Running Papers looked at", "Waits Judged"},
+			"Being looked at", false,
 		},
 		"is tried again": {
 			with(func(a *account.Asked) { a.Job = account.JobRetrying }),
-			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Unknown Papers looked at it could not be found out, and is tried again", "Waits Judged"}, "To be tried again", false,
+			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Unknown Papers looked at it could not be found out, and is tried again", "Waits Judged"},
+			"To be tried again", false,
 		},
 		"came to nothing": {
 			taken, []string{
@@ -54,10 +57,12 @@ func TestARescanIsFollowedStepByStep(t *testing.T) {
 		},
 		"is judged": {
 			with(func(a *account.Asked) { a.LookedAt, a.Judging = ago(3*time.Minute), true }),
-			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Done Papers looked at 3 minutes ago", "Running Judged"}, "Being judged", false,
+			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Done Papers looked at 3 minutes ago", "Running Judged"},
+			"Being judged", false,
 		},
 		"nothing changed": {
-			looked, []string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Done Papers looked at 3 minutes ago", "Nothing changed Judged"},
+			looked,
+			[]string{"Done Asked for by ada 5 minutes ago", "Done Taken by a worker 4 minutes ago", "Done Papers looked at 3 minutes ago", "Nothing changed Judged"},
 			"Looked at: nothing changed, so the verdict stands", true,
 		},
 		"the verdict changed": {

@@ -147,7 +147,9 @@ func TestCommandsAskForTheSignerThatWasVerified(t *testing.T) {
 			"tallyman verify " + at + " --key cosign.pub --require signature,sbom",
 			"tallyman sbom " + at + " --key cosign.pub --platform linux/arm64 --format cyclonedx | sha256sum",
 		}},
-		"a key in a log": {signed("key my key.pub", 7), []string{"cosign verify --key 'my key.pub' " + at}},
+		"a key that the worker has in a folder": {signed("key /etc/tallyman/cosign.pub", -1), []string{"cosign verify --key cosign.pub --insecure-ignore-tlog=true " + at}},
+		"a key of a service":                    {signed("key awskms:///alias/release", 7), []string{"cosign verify --key awskms:///alias/release " + at}},
+		"a key in a log":                        {signed("key my key.pub", 7), []string{"cosign verify --key 'my key.pub' " + at}},
 		"an identity": {signed("https://ci.example/w@refs/tags/v1 (issuer https://issuer.example)", 7), []string{
 			"cosign verify --certificate-identity https://ci.example/w@refs/tags/v1 --certificate-oidc-issuer https://issuer.example " + at,
 			"tallyman verify " + at + " --identity https://ci.example/w@refs/tags/v1 --issuer https://issuer.example --trusted-root trusted_root.json --require signature,sbom",
@@ -210,7 +212,8 @@ func TestReproducingChecksTheCommitAndTheDigest(t *testing.T) {
 	}
 	for _, want := range []string{
 		"tallyman reproduce ghcr.io/tallyman-io/tallyman/web@" + string(indexDigest) + " --key 'my key.pub'\n",
-		"TALLYMAN_REGISTRY=ghcr.io/tallyman-io/tallyman tallyman reproduce v1.2.3 --key 'my key.pub'\n", "git checkout v1.2.3\n", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt"} {
+		"TALLYMAN_REGISTRY=ghcr.io/tallyman-io/tallyman tallyman reproduce v1.2.3 --key 'my key.pub'\n", "git checkout v1.2.3\n", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)
 		}

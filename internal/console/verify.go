@@ -1,6 +1,7 @@
 package console
 
 import (
+	"path"
 	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -29,6 +30,10 @@ type signer struct {
 // issuer. logged says whether the signature is in a transparency log.
 func newSigner(text string, logged bool) (signer, bool) {
 	if key, ok := strings.CutPrefix(text, "key "); ok {
+		// Whoever pastes it has the file where they paste, and not where the worker has it.
+		if !strings.Contains(key, "://") {
+			key = path.Base(key)
+		}
 		s := signer{cosign: "--key " + shell(key), tallyman: "--key " + shell(key), key: key}
 		if !logged {
 			s.cosign += " --insecure-ignore-tlog=true"
