@@ -142,7 +142,7 @@ func reproduce(t *testing.T, b *tab, d *demo, newer, path string) {
 		texts[one.ID] = one.Text
 	}
 	_, errs, code := s.run(t, texts["reproduce-image"]+" --rebuilt "+s.dir)
-	if code != 3 || !strings.Contains(errs, "rehearsal") {
+	if code != 3 || !strings.Contains(errs, "make snapshot") {
 		t.Errorf("reproduce by digest: ends with %d, want 3, because nothing was built there\n%s\n%s", code, texts["reproduce-image"], errs)
 	}
 	for id, want := range map[string][]string{

@@ -168,6 +168,40 @@ func TestCommandsAskForTheSignerThatWasVerified(t *testing.T) {
 	}
 }
 
+func TestAnSBOMIsAskedForOnlyWhereOneIsMeant(t *testing.T) {
+	t.Parallel()
+	on := func(subject, digest release.Digest, place, format string) account.Document {
+		return account.Document{Kind: release.PaperSBOM, Subject: subject, On: place, Digest: digest, Verified: true, Format: format}
+	}
+	const one, other = indexDigest, platformDigest // of documents
+	tests := map[string]struct {
+		documents []account.Document
+		want      []string
+	}{
+		"on a platform":                      {[]account.Document{on(platformDigest, one, "linux/arm64", "SPDX")}, []string{"--platform linux/arm64 --format spdx"}},
+		"on the index alone":                 {[]account.Document{on(indexDigest, one, "index", "SPDX")}, []string{"--format spdx"}},
+		"on the index, in two formats":       {[]account.Document{on(indexDigest, one, "index", "CycloneDX"), on(indexDigest, other, "index", "SPDX")}, []string{"--format cyclonedx"}},
+		"on a platform, and on the index":    {[]account.Document{on(platformDigest, one, "linux/arm64", "SPDX"), on(indexDigest, one, "index", "SPDX")}, []string{"--platform linux/arm64 --format spdx"}},
+		"on the index, of several platforms": {[]account.Document{on(indexDigest, one, "index", "SPDX"), on(indexDigest, other, "index", "SPDX")}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := signed("key cosign.pub", -1)
+			r.Documents = tt.documents
+			var got []string
+			for line := range strings.SplitSeq(commandsOf(newVerifyGuide(r)), "\n") {
+				if rest, ok := strings.CutPrefix(line, "tallyman sbom ghcr.io/a/web@"+string(indexDigest)+" --key cosign.pub "); ok {
+					got = append(got, strings.TrimSuffix(rest, " | sha256sum"))
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestWithoutAVerifiedSignatureNoSignerIsNamed(t *testing.T) {
 	t.Parallel()
 	r := signed("key cosign.pub", -1)

@@ -187,7 +187,7 @@ func attestationType(predicate string) string {
 // sbomSnippet gets an SBOM out of the registry and says what its hash has to be: that of
 // the bytes that this page serves.
 func sbomSnippet(r *account.Release, d account.Document, image string, who signer) (snippet, bool) {
-	if !d.Verified || d.Uploaded != "" {
+	if !d.Verified || d.Uploaded != "" || d.Subject == r.Image.Digest && !alone(r, &d) {
 		return snippet{}, false
 	}
 	command := "tallyman sbom " + shell(image) + " \\\n  " + who.tallyman
@@ -207,6 +207,21 @@ func sbomSnippet(r *account.Release, d account.Document, image string, who signe
 		Note: "Has to print " + strings.TrimPrefix(string(d.Digest), "sha256:") + ", the hash of what is served here.",
 		Text: command + " | sha256sum",
 	}, true
+}
+
+// alone tells whether an SBOM on the index can be asked for: it is the only one there of
+// its format, and lies on no platform, where it is asked for already.
+func alone(r *account.Release, d *account.Document) bool {
+	for i := range r.Documents {
+		other := &r.Documents[i]
+		if other.Kind != release.PaperSBOM || other.Subject == d.Subject && other.Digest == d.Digest {
+			continue
+		}
+		if other.Digest == d.Digest || other.Subject == d.Subject && other.Format == d.Format {
+			return false
+		}
+	}
+	return true
 }
 
 // reproduceSnippets are the commands that build the image of a release again.
