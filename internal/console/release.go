@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/a-h/templ"
 
@@ -191,9 +190,7 @@ func newReleaseView(r *account.Release, p *page) *releaseView {
 		v.NoProvenance = why(r, release.PaperProvenance)
 	}
 	v.Layers, v.NoLayers = newLayers(r)
-	for _, d := range r.Documents {
-		v.Documents = append(v.Documents, newDocument(d))
-	}
+	v.Documents = newDocuments(r.Documents)
 	v.Run = runSnippets(r)
 	v.Verify = newVerifyGuide(r)
 	v.Reproduce = reproduceSnippets(r)
@@ -226,80 +223,6 @@ func previousURL(s *account.Standing, trend []account.Standing) string {
 		}
 	}
 	return ""
-}
-
-// provenance is what verified provenance says of the build.
-type provenance struct {
-	Facts []stateditem
-	// Builders are those who built the very digest, told apart by who they are.
-	Builders []builder
-	// Says counts them.
-	Says string
-}
-
-// builder vouches with provenance for having built an image.
-type builder struct {
-	Name string
-	// Own: it is the one whose build the rest of the page tells of.
-	Own bool
-}
-
-func (v *provenance) builders(all []string, own string) {
-	others := 0
-	for _, name := range all {
-		v.Builders = append(v.Builders, builder{name, name == own})
-		if name != own {
-			others++
-		}
-	}
-	v.Says = "Nobody else is known to have built this digest."
-	if others > 0 {
-		v.Says = plural(len(all), "distinct builder") + " came to this digest."
-	}
-}
-
-type stateditem struct {
-	Name  string
-	Value string
-	// URL is set where the value may be a link, When where it is a time.
-	URL  string
-	When *moment
-	Code bool
-}
-
-func newProvenance(r *account.Release, p *page) *provenance {
-	b := r.Build
-	if b == nil {
-		return nil
-	}
-	v := &provenance{}
-	v.builders(r.Rebuilders, b.Signer)
-	add := func(name, value string, code bool) {
-		if value != "" {
-			v.Facts = append(v.Facts, stateditem{Name: name, Value: value, URL: safeLink(value), Code: code})
-		}
-	}
-	add("Vouched for by", b.Signer, false)
-	add("Builder", b.Builder, false)
-	add("Kind of build", b.Type, false)
-	add("Run", b.Invocation, false)
-	add("Source", b.Source, false)
-	add("Commit", b.Commit, true)
-	add("Base image", b.Base, true)
-	for _, name := range toolNames(b) {
-		add("Toolchain: "+name, b.Tools[name], false)
-	}
-	if d := buildTime(b); d.Class != "unknown" {
-		add("Build duration", d.Text, false)
-	}
-	at := func(name string, t time.Time) {
-		if !t.IsZero() {
-			v.Facts = append(v.Facts, stateditem{Name: name, When: optional(t, p.at)})
-		}
-	}
-	at("Started", b.Started)
-	at("Finished", b.Finished)
-	return v
 }
 
 // layers are those of a platform.
@@ -346,47 +269,6 @@ func newLayers(r *account.Release) (all []layers, missing string) {
 		}
 	}
 	return all, strings.Join(names, ", ")
-}
-
-// document is a document that can be had.
-type document struct {
-	Name, On, URL string
-	Digest        string
-	State         state
-	Signer        string
-	Uploaded      string
-	Size          string
-	Packages      string
-	Failure       string
-}
-
-func newDocument(d account.Document) document {
-	v := document{
-		Name: documentName(d), On: d.On, URL: documentURL(d.Digest), Digest: string(d.Digest),
-		Signer: d.Signer, Uploaded: d.Uploaded, Size: size(d.Size), Failure: d.Failure,
-		State: state{Class: "absent", Word: "Not verified"},
-	}
-	switch {
-	case d.Verified:
-		v.State = evidenceState(release.StateVerified)
-	case d.Uploaded != "":
-		v.State.Word = "Uploaded"
-	}
-	if d.Kind == release.PaperSBOM {
-		v.Packages = plural(d.Packages, "package")
-		if d.Unidentified > 0 {
-			v.Packages += fmt.Sprintf(", %d of them without a purl", d.Unidentified)
-		}
-	}
-	return v
-}
-
-// documentName says what a document is.
-func documentName(d account.Document) string {
-	if d.Kind == release.PaperSBOM {
-		return strings.TrimSpace("SBOM " + strings.TrimSpace(d.Format+" "+d.Version))
-	}
-	return kindName(d.Kind)
 }
 
 // kindName is a kind of paper as people write it.

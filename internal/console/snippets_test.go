@@ -246,7 +246,7 @@ func TestReproducingChecksTheCommitAndTheDigest(t *testing.T) {
 	}
 	for _, want := range []string{
 		"tallyman reproduce ghcr.io/tallyman-io/tallyman/web@" + string(indexDigest) + " --key 'my key.pub'\n",
-		"TALLYMAN_REGISTRY=ghcr.io/tallyman-io/tallyman tallyman reproduce v1.2.3 --key 'my key.pub'\n", "git checkout v1.2.3\n", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt",
+		"TALLYMAN_REGISTRY=ghcr.io/tallyman-io/tallyman tallyman reproduce v1.2.3 --key 'my key.pub'\n", "git checkout v1.2.3 && ", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)

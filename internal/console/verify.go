@@ -237,13 +237,16 @@ func reproduceSnippets(r *account.Release) []snippet {
 	if checkout == "" {
 		checkout = r.Build.Commit
 	}
-	clone := "git clone " + shell(source) + " source && cd source\ngit checkout " + shell(checkout)
-	commit := "test \"$(git rev-parse HEAD)\" = " + shell(r.Build.Commit)
+	// One command after the other only while all goes well: the rest is not meant for
+	// where it is pasted.
+	const and = " && \\\n  "
+	clone := "git clone " + shell(source) + " source && cd source" + and + "git checkout " + shell(checkout) + and +
+		"test \"$(git rev-parse HEAD)\" = " + shell(r.Build.Commit)
 	if ownService(r.Image.Repository) == "" {
 		return []snippet{{
 			ID: "reproduce-tag", Label: "From the source that the provenance names",
 			Note: "How it is built from there, the project says. The image has to be " + string(r.Image.Digest) + ".",
-			Text: clone + "\n" + commit,
+			Text: clone,
 		}}
 	}
 	own := reproduceByCommand(r, tag)
@@ -251,12 +254,12 @@ func reproduceSnippets(r *account.Release) []snippet {
 		snippet{
 			ID: "reproduce-tag", Label: "By hand: bit for bit, with the tools pinned at the tag",
 			Note: "Ends with 0 when the digest is the one of this release. Publishes nothing.",
-			Text: clone + "\n" + commit + " && make snapshot && grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
+			Text: clone + and + "make snapshot" + and + "grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
 		},
 		snippet{
 			ID: "reproduce-source", Label: "The same, compiled in the pinned golang image",
 			Note: "Same toolchain, same flags, same digest.",
-			Text: clone + "\nTALLYMAN_BINARY_FROM=source make snapshot && grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
+			Text: clone + and + "TALLYMAN_BINARY_FROM=source make snapshot" + and + "grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
 		})
 }
 
