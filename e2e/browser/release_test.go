@@ -131,7 +131,7 @@ func token(t *testing.T, b *tab, d *demo) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer answer.Body.Close() //nolint:errcheck // only read
+		defer answer.Body.Close()
 		return answer.StatusCode
 	}
 	if got := use(); got != http.StatusOK {
