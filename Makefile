@@ -61,7 +61,7 @@ generate: ## Write the Go code of the console's pages (internal/console/*.templ)
 
 .PHONY: docs
 docs: ## Write the generated documentation (docs/configuration.md, docs/openapi.json)
-	@go test ./internal/config -run Docs -update -count=1
+	@go test ./internal/config -run "Documentation|Schema" -update -count=1
 	@go test ./internal/api -run OpenAPIDocument -update -count=1
 
 .PHONY: vuln

@@ -28,7 +28,7 @@ func assembled(t *testing.T, environ ...string) *building {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := assemble(t.Context(), command.Env[config.Web]{Config: loaded.Config, Log: zerolog.Nop(), Build: buildinfo.Read(""), Now: time.Now})
+	b, err := assemble(t.Context(), command.Env[config.Web]{Config: loaded.Config, Settings: loaded.Values, Log: zerolog.Nop(), Build: buildinfo.Read(""), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

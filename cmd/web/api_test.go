@@ -10,7 +10,9 @@ import (
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/release"
+	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
+	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
 )
 
 func TestWhatAProgramAsksForIsInTheAuditLog(t *testing.T) {
@@ -32,9 +34,10 @@ func TestWhatAProgramAsksForIsInTheAuditLog(t *testing.T) {
 	}
 	at := "/api/v1/components/ghcr.io~acme~web"
 	for path, action := range map[string]string{
-		at + "/rescan":                          grant.ActionRescan,
-		at + "/releases/" + version + "/rescan": grant.ActionRescan,
-		at + "/releases/" + version + "/sbom":   grant.ActionUpload,
+		at + "/rescan":                           grant.ActionRescan,
+		at + "/releases/" + version + "/rescan":  grant.ActionRescan,
+		at + "/releases/" + version + "/sbom":    grant.ActionUpload,
+		at + "/releases/" + version + "/dossier": grant.ActionDossier,
 	} {
 		body := ""
 		if action == grant.ActionUpload {
@@ -49,5 +52,38 @@ func TestWhatAProgramAsksForIsInTheAuditLog(t *testing.T) {
 		if w.Code != http.StatusAccepted || err != nil || len(entries) != 1 || entries[0].Action != action || entries[0].Actor != "ci" || !strings.HasPrefix(entries[0].Subject, repository) {
 			t.Errorf("%s: got %d %s and the entry %+v (%v), want 202 and %s by ci", path, w.Code, w.Body, entries, err, action)
 		}
+	}
+}
+
+func TestWhatARegistryAnnouncesIsAskedForOnceAndWrittenDown(t *testing.T) {
+	t.Parallel()
+	secret := strings.Repeat("s3cret.", 4)
+	b := assembled(t, "TALLYMAN_HOOKS_SECRET="+secret)
+	if err := b.store.Watch(t.Context(), []string{"ghcr.io/acme/web", "ghcr.io/acme/other"}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second is a replay
+		body := `{"action":"published","package":{"name":"web","namespace":"Acme","package_type":"CONTAINER"}}`
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/hooks/ghcr", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+secret)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		b.mux.ServeHTTP(w, r)
+		if w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), `"repositories":["ghcr.io/acme/web"]`) {
+			t.Fatalf("got %d %s, want 202 and the repository", w.Code, w.Body)
+		}
+	}
+	entries, err := b.store.Audit(t.Context(), 0, 10)
+	if err != nil || len(entries) != 1 || entries[0].Action != grant.ActionAnnounce || entries[0].Actor != "registry (ghcr)" || entries[0].Via != "hook" ||
+		entries[0].Subject != "ghcr.io/acme/web" || entries[0].Remote == "" {
+		t.Errorf("got %+v (%v), want one entry, by the registry", entries, err)
+	}
+	queue := new(tallytest.Tasks)
+	l, err := store.NewLedger(b.store, queue)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := l.TakeRequests(t.Context()); err != nil || n != 1 {
+		t.Errorf("got %d requests (%v), want 1", n, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/console"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
 )
@@ -71,7 +72,11 @@ func (b *building) ask(ctx context.Context, r account.Request) error {
 	if r.Digest != "" {
 		subject += "@" + string(r.Digest)
 	}
-	if err := b.guard.Audit(ctx, b.guard.Entry(ctx, grant.ActionRescan, subject, string(r.Step))); err != nil {
+	action := grant.ActionRescan
+	if r.Step == release.StepDossier {
+		action = grant.ActionDossier
+	}
+	if err := b.guard.Audit(ctx, b.guard.Entry(ctx, action, subject, string(r.Step))); err != nil {
 		return err
 	}
 	return b.store.Ask(ctx, r)
@@ -97,6 +102,13 @@ func (a audited) HandIn(ctx context.Context, u account.Upload) error {
 	return a.reading.HandIn(ctx, u)
 }
 
+// Announce has repositories looked at that a registry told of, and writes that down.
+func (a audited) Announce(ctx context.Context, n account.Announcement) error {
+	e := a.b.guard.Entry(ctx, grant.ActionAnnounce, "", string(release.StepDiscover))
+	e.Actor, e.Via = n.By, "hook"
+	return a.reading.Announce(ctx, n, e)
+}
+
 func (b *building) close(ctx context.Context) error {
 	return errors.Join(b.guard.Close(ctx), b.store.Close())
 }
@@ -109,12 +121,17 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	}
 	b := &building{store: db, mux: http.NewServeMux()}
 	shared := newReading(db, e.Now)
-	b.api, err = api.New(api.Config{Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, Version: e.Build.Version, Now: e.Now})
+	b.api, err = api.New(api.Config{
+		Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now,
+		ReleasePage: console.ReleasePage, AdvisoryPage: console.AdvisoryPage,
+	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	reference := b.api.Reference()
-	b.pages, err = console.New(console.Config{Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference})
+	b.pages, err = console.New(console.Config{
+		Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference, Settings: shown(e.Settings),
+	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
+	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/evidence"
 	"github.com/tallyman-io/tallyman/internal/feed"
 	"github.com/tallyman-io/tallyman/internal/jobs"
@@ -82,7 +83,11 @@ func newTally(e command.Env[config.Worker], db *store.Store) (*tally.Tally, erro
 		Repositories: c.Repositories, Registry: client,
 		Examiner: examiner, EvidenceEvery: c.Evidence.Interval,
 		Feeds: feeds, Source: c.Advisories.Source, Ecosystems: c.Advisories.Ecosystems, AdvisoriesEvery: c.Advisories.Interval,
-		Policy: judge.policy, VEX: judge.vex, Rules: judge.digest, Messenger: messenger, Ledger: keep, Log: e.Log, Now: e.Now,
+		Policy: judge.policy, VEX: judge.vex, Rules: judge.digest, Messenger: messenger,
+		Dossiers: tally.Dossiers{
+			Source: client, Trust: trust(c.Trust), Dir: db.Folder(), Tool: dossier.Tool{Version: e.Build.Version, Commit: e.Build.Commit},
+		},
+		Ledger: keep, Log: e.Log, Now: e.Now,
 	}), nil
 }
 

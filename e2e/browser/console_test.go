@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -31,6 +30,7 @@ func TestConsole(t *testing.T) {
 	web := d.registry + "/tallyman/web"
 	component := "/components/" + web
 	older, newer := component+"/-/"+oldVersion, component+"/-/"+newVersion
+	path := tools(t)
 
 	// Each goes on where the one before ended, as a person does.
 	steps := []struct {
@@ -81,6 +81,18 @@ func TestConsole(t *testing.T) {
 			if text := b.text(t, "main"); !strings.Contains(text, module) || !strings.Contains(text, advisory) {
 				t.Errorf("got %q, want %s to be gone, and %s fixed", text, module, advisory)
 			}
+			compareAnother(t, b)
+		}},
+		{"read what the gate decided", func(t *testing.T) { receipt(t, b, older) }},
+		{"download everything that there is", func(t *testing.T) { files(t, b, newer) }},
+		{"paste what verifies it", func(t *testing.T) { paste(t, b, d, newer, path) }},
+		{"paste what reproduces it", func(t *testing.T) { reproduce(t, b, d, newer, path) }},
+		{"make a token, and revoke it", func(t *testing.T) { token(t, b, d) }},
+		{"sort lists", func(t *testing.T) { sorted(t, b, older) }},
+		{"the keyboard gets everywhere", func(t *testing.T) {
+			for _, p := range []string{"/", older, older + "/findings", "/settings/tokens"} {
+				stops(t, b, p)
+			}
 		}},
 		{"download an SBOM and verify it", func(t *testing.T) { download(t, b, d, web, newer) }},
 		{"follow a rescan", func(t *testing.T) { rescan(t, b, newer) }},
@@ -107,6 +119,8 @@ func TestConsole(t *testing.T) {
 			b.visit(t, "/")
 			b.follow(t, chromedp.SetValue("#q", cve, chromedp.ByID), chromedp.Submit("#q", chromedp.ByID))
 			b.follow(t, chromedp.Click(`main a[href="`+older+`"]`, chromedp.ByQuery))
+			sorted(t, b, older)
+			b.visit(t, older)
 			b.follow(t, chromedp.Submit(`main form.rescan`, chromedp.ByQuery))
 			if at := b.location(t); at != older+"?asked=1" {
 				t.Errorf("a rescan leads to %s, want %s?asked=1", at, older)
@@ -186,33 +200,6 @@ func download(t *testing.T, b *tab, d *demo, web, newer string) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("the console gives %d bytes, the registry %d others", len(got), len(want))
 	}
-}
-
-// rescan asks for another look at a release, and waits for the page to tell of it.
-func rescan(t *testing.T, b *tab, newer string) {
-	t.Helper()
-	b.visit(t, newer)
-	looked := func() string {
-		var at string
-		b.do(t, chromedp.Evaluate(`(document.querySelector(".title .summary p:nth-of-type(2) time") || {dateTime: ""}).dateTime`, &at))
-		return at
-	}
-	before := looked()
-	b.follow(t, chromedp.Click(`form.rescan button`, chromedp.ByQuery))
-	if at := b.location(t); at != newer+"?asked=1" {
-		t.Errorf("a rescan leads to %s, want %s?asked=1", at, newer)
-	}
-	b.accessible(t, "after a rescan")
-	tick := time.NewTicker(500 * time.Millisecond)
-	defer tick.Stop()
-	for range 120 {
-		b.visit(t, newer)
-		if at := looked(); at != "" && at != before {
-			return
-		}
-		<-tick.C
-	}
-	t.Errorf("papers looked at: still %s a minute later", before)
 }
 
 // page is a page of the console.

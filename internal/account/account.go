@@ -271,7 +271,8 @@ type PackageQuery struct {
 	Licence string
 	// Subject is the manifest whose SBOM is read; empty for all of them.
 	Subject release.Digest
-	// Sort is name (the default) or version; a minus before it reverses.
+	// Sort is name (the default), version or findings, those with the most first; a minus
+	// before it reverses.
 	Sort string
 }
 

@@ -10,37 +10,48 @@ import (
 
 // Recent is one read for all who ask within a moment: what many look at is read once,
 // however many they are. It is safe for concurrent use.
-type Recent[T any] struct {
-	read func(ctx context.Context) (T, error)
+type Recent[T any] struct{ shared *recent }
+
+// NewRecent returns what read gives, at most keep old. An error is told to those who
+// waited for that read, and not kept.
+func NewRecent[T any](keep time.Duration, now func() time.Time, read func(ctx context.Context) (T, error)) *Recent[T] {
+	return &Recent[T]{&recent{keep: keep, now: now, read: func(ctx context.Context) (any, error) { return read(ctx) }}}
+}
+
+// Get returns the value. Those who get the same value must not change it. Who comes first
+// reads it for all, to the end, even if he is told to stop meanwhile; the others need not
+// wait for it.
+func (r *Recent[T]) Get(ctx context.Context) (T, error) { return typed[T](r.shared.get(ctx)) }
+
+// typed gives what was read its type back.
+func typed[T any](value any, err error) (T, error) {
+	t, _ := value.(T) // nil beside an error
+	return t, err
+}
+
+// recent is a [Recent] whose value may be anything, so that there is one code for all.
+type recent struct {
+	read func(ctx context.Context) (any, error)
 	now  func() time.Time
 	keep time.Duration
 
 	mu      sync.Mutex
-	value   T
+	value   any
 	at      time.Time // when the read of value began; zero before the first
-	reading *reading[T]
+	reading *reading
 }
 
 // reading is a read that others wait for.
-type reading[T any] struct {
+type reading struct {
 	done  chan struct{}
-	value T
+	value any
 	err   error
 }
 
 // readTimeout bounds a read: nobody who asks may end it for the others.
 const readTimeout = 5 * time.Second
 
-// NewRecent returns what read gives, at most keep old. An error is told to those who
-// waited for that read, and not kept.
-func NewRecent[T any](keep time.Duration, now func() time.Time, read func(ctx context.Context) (T, error)) *Recent[T] {
-	return &Recent[T]{read: read, now: now, keep: keep}
-}
-
-// Get returns the value. Those who get the same value must not change it. Who comes first
-// reads it for all, to the end, even if he is told to stop meanwhile; the others need not
-// wait for it.
-func (r *Recent[T]) Get(ctx context.Context) (T, error) {
+func (r *recent) get(ctx context.Context) (any, error) {
 	r.mu.Lock()
 	now := r.now()
 	if r.fresh(now) {
@@ -53,23 +64,22 @@ func (r *Recent[T]) Get(ctx context.Context) (T, error) {
 		case <-current.done:
 			return current.value, current.err
 		case <-ctx.Done():
-			var none T
-			return none, fmt.Errorf("wait for a read: %w", context.Cause(ctx))
+			return nil, fmt.Errorf("wait for a read: %w", context.Cause(ctx))
 		}
 	}
-	current := &reading[T]{done: make(chan struct{}), err: errAbandoned}
+	current := &reading{done: make(chan struct{}), err: errAbandoned}
 	r.reading = current
 	r.mu.Unlock()
 	r.run(context.WithoutCancel(ctx), current, now)
 	return current.value, current.err
 }
 
-func (r *Recent[T]) fresh(now time.Time) bool {
+func (r *recent) fresh(now time.Time) bool {
 	return !r.at.IsZero() && now.Sub(r.at) < r.keep && !now.Before(r.at)
 }
 
 // idle reports whether nobody reads, and there is nothing to give.
-func (r *Recent[T]) idle() bool {
+func (r *recent) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.reading == nil && !r.fresh(r.now())
@@ -78,7 +88,7 @@ func (r *Recent[T]) idle() bool {
 // errAbandoned is what those are told who waited for a read that panicked.
 var errAbandoned = errors.New("a read that was waited for did not end")
 
-func (r *Recent[T]) run(ctx context.Context, current *reading[T], at time.Time) {
+func (r *recent) run(ctx context.Context, current *reading, at time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	defer func() { // a panic is that of who reads, and must not keep the others
@@ -95,53 +105,65 @@ func (r *Recent[T]) run(ctx context.Context, current *reading[T], at time.Time) 
 
 // Recents is a [Recent] for each key that is asked for within a moment. What was asked
 // for before is forgotten. It is safe for concurrent use.
-type Recents[K comparable, T any] struct {
-	read func(ctx context.Context, key K) (T, error)
+type Recents[K comparable, T any] struct{ shared *recents }
+
+// NewRecents returns what read gives for a key, at most keep old. Of most keys what they
+// gave is kept at the same time; others are read for each who asks.
+func NewRecents[K comparable, T any](keep time.Duration, most int, now func() time.Time, read func(ctx context.Context, key K) (T, error)) *Recents[K, T] {
+	untyped := func(ctx context.Context, key any) (any, error) {
+		k, _ := key.(K) // Get puts none but these there
+		return read(ctx, k)
+	}
+	return &Recents[K, T]{&recents{read: untyped, now: now, keep: keep, most: most, byKey: make(map[any]*recent)}}
+}
+
+// Get is [Recent.Get] for a key.
+func (r *Recents[K, T]) Get(ctx context.Context, key K) (T, error) {
+	return typed[T](r.shared.get(ctx, key))
+}
+
+// Forget has everything read anew by those who ask from now on.
+func (r *Recents[K, T]) Forget() { r.shared.forget() }
+
+// recents is a [Recents] whose keys and values may be anything.
+type recents struct {
+	read func(ctx context.Context, key any) (any, error)
 	now  func() time.Time
 	keep time.Duration
 	most int
 
 	mu    sync.Mutex
-	byKey map[K]*Recent[T]
+	byKey map[any]*recent
 }
 
-// NewRecents returns what read gives for a key, at most keep old. Of most keys what they
-// gave is kept at the same time; others are read for each who asks.
-func NewRecents[K comparable, T any](keep time.Duration, most int, now func() time.Time, read func(ctx context.Context, key K) (T, error)) *Recents[K, T] {
-	return &Recents[K, T]{read: read, now: now, keep: keep, most: most, byKey: make(map[K]*Recent[T])}
-}
-
-// Get is [Recent.Get] for a key.
-func (r *Recents[K, T]) Get(ctx context.Context, key K) (T, error) {
-	recent := r.of(key)
-	if recent == nil {
-		return r.read(ctx, key)
+func (r *recents) get(ctx context.Context, key any) (any, error) {
+	if shared := r.of(key); shared != nil {
+		return shared.get(ctx)
 	}
-	return recent.Get(ctx)
+	return r.read(ctx, key)
 }
 
 // of returns the reads of a key, or nil where there are too many already.
-func (r *Recents[K, T]) of(key K) *Recent[T] {
+func (r *recents) of(key any) *recent {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if recent, ok := r.byKey[key]; ok {
-		return recent
+	if shared, ok := r.byKey[key]; ok {
+		return shared
 	}
-	for other, recent := range r.byKey {
-		if recent.idle() {
+	for other, shared := range r.byKey {
+		if shared.idle() {
 			delete(r.byKey, other)
 		}
 	}
 	if len(r.byKey) >= r.most {
 		return nil
 	}
-	recent := NewRecent(r.keep, r.now, func(ctx context.Context) (T, error) { return r.read(ctx, key) })
-	r.byKey[key] = recent
-	return recent
+	shared := &recent{keep: r.keep, now: r.now, read: func(ctx context.Context) (any, error) { return r.read(ctx, key) }}
+	r.byKey[key] = shared
+	return shared
 }
 
-// Forget has everything read anew by those who ask from now on.
-func (r *Recents[K, T]) Forget() {
+func (r *recents) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.byKey)

@@ -16,6 +16,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
+	"github.com/tallyman-io/tallyman/internal/registry/hook"
 )
 
 // packed is the OpenAPI document, as the tests of this package write it.
@@ -32,6 +33,9 @@ type Config struct {
 	// to; nil for those of the API.
 	ReleasePage  func(account.Ref) string
 	AdvisoryPage func(id string) string
+	// HooksSecret is what registries are known by that tell of pushes; without one they
+	// cannot.
+	HooksSecret string
 	// Version is that of the program, for what it writes.
 	Version string
 	// Now is the clock; nil is time.Now.
@@ -41,6 +45,7 @@ type Config struct {
 // API answers programs. It is safe for concurrent use.
 type API struct {
 	cfg        Config
+	gate       *hook.Gate
 	operations []*operation
 	// document is the OpenAPI document, JSON.
 	document []byte
@@ -60,7 +65,7 @@ func New(cfg Config) (*API, error) {
 	if cfg.AdvisoryPage == nil {
 		cfg.AdvisoryPage = wire.AdvisoryPath
 	}
-	a := &API{cfg: cfg}
+	a := &API{cfg: cfg, gate: hook.NewGate(cfg.HooksSecret, cfg.Now)}
 	unpacked, err := gzip.NewReader(strings.NewReader(packed))
 	if err != nil {
 		return nil, fmt.Errorf("api: unpack the OpenAPI document: %w", err)
@@ -79,9 +84,7 @@ func New(cfg Config) (*API, error) {
 func (a *API) Routes() []access.Route {
 	routes := make([]access.Route, 0, len(a.operations))
 	for _, o := range a.operations {
-		routes = append(routes, access.Route{
-			Method: o.method, Pattern: o.path, Role: o.role(), Scope: o.scope, Kind: access.API, Handler: a.handler(o),
-		})
+		routes = append(routes, o.route(a.handler(o)))
 	}
 	return routes
 }

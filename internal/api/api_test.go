@@ -34,10 +34,13 @@ type server struct {
 	log *bytes.Buffer
 }
 
-func serve(t testing.TB, store api.Store) *server {
+func serve(t testing.TB, store api.Store) *server { return serveWith(t, store, hookSecret) }
+
+// serveWith is serve with a secret that registries are known by.
+func serveWith(t testing.TB, store api.Store, secret string) *server {
 	t.Helper()
 	a, err := api.New(api.Config{
-		Store: store, Version: "v0.0.0-test", Now: noonOfTests,
+		Store: store, HooksSecret: secret, Version: "v0.0.0-test", Now: noonOfTests,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +126,8 @@ func reads() map[string]string {
 		"sbom": of11 + "/sbom?format=spdx", "vex": of11 + "/vex", "documents": of11 + "/documents", "document": base + "/documents/" + string(storetest.DigestOf(string(cdx))),
 		"feeds": base + "/feeds", "advisories": base + "/advisories?severity=critical&found=true", "advisory": base + "/advisories/GO-2026-0001",
 		"advisory-releases": base + "/advisories/GO-2026-0001/releases", "new-findings": base + "/findings", "activity": base + "/activity", "wave": base + "/waves/7",
-		"progress": base + "/progress", "queue": base + "/queue", "badge": base + "/badges/ghcr.io~acme~web/verdict.svg", "badge-critical": base + "/badges/ghcr.io~acme~web/v1.1.0/critical.svg",
+		"dossier": of11 + "/dossier", "dossier-state": of11 + "/dossier/state", "dossier-state-making": of10 + "/dossier/state", "dossier-state-failed": of12 + "/dossier/state",
+		"progress": base + "/progress", "progress-of-a-release": base + "/progress?release=ghcr.io/acme/web:v1.1.0", "queue": base + "/queue", "badge": base + "/badges/ghcr.io~acme~web/verdict.svg", "badge-critical": base + "/badges/ghcr.io~acme~web/v1.1.0/critical.svg",
 		"badge-critical-unknown": base + "/badges/ghcr.io~acme~web/critical.svg", "badge-build": base + "/badges/ghcr.io~acme~web/v1.1.0/build.svg",
 		"badge-release": base + "/badges/ghcr.io~acme~web/release.svg", "atom-releases": base + "/atom/releases?repository=ghcr.io/acme/web", "atom-findings": base + "/atom/findings",
 		"metrics": base + "/metrics", "openapi": base + "/openapi.json",
@@ -231,11 +235,18 @@ func TestRolesAndScopes(t *testing.T) {
 		want, scope := access.Viewer, grant.Scope("")
 		if r.Method == http.MethodPost {
 			want, scope = access.Operator, grant.Rescan
-			if strings.HasSuffix(r.Pattern, "/sbom") {
+			switch {
+			case strings.HasSuffix(r.Pattern, "/sbom"):
 				scope = grant.Upload
+			case strings.HasSuffix(r.Pattern, "/dossier"):
+				want, scope = access.Auditor, grant.Read
 			}
 		}
-		if r.Role != want || r.Scope != scope || r.Kind != access.API {
+		kind := access.API
+		if strings.Contains(r.Pattern, "/hooks/") {
+			want, scope, kind = grant.None, "", access.Public
+		}
+		if r.Role != want || r.Scope != scope || r.Kind != kind {
 			t.Errorf("%s %s: got role %s and scope %q, want %s and %q", r.Method, r.Pattern, r.Role, r.Scope, want, scope)
 		}
 	}

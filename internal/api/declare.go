@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"reflect"
 
+	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/badge"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/registry/hook"
 )
 
 // Paths that several operations begin with.
@@ -20,7 +22,7 @@ func shape[T any]() reflect.Type { return reflect.TypeFor[T]() }
 // declare lists all operations.
 func (a *API) declare() []*operation {
 	var all []*operation
-	for _, some := range [][]operation{a.ofComponents(), a.ofReleases(), a.ofDocuments(), a.ofAdvisories(), a.ofWork(), a.ofOthers()} {
+	for _, some := range [][]operation{a.ofComponents(), a.ofReleases(), a.ofDocuments(), a.ofDossiers(), a.ofAdvisories(), a.ofWork(), a.ofHooks(), a.ofOthers()} {
 		for i := range some {
 			o := &some[i]
 			if o.method == "" {
@@ -151,6 +153,28 @@ func (a *API) ofDocuments() []operation {
 	}
 }
 
+func (a *API) ofDossiers() []operation {
+	asked := []int{http.StatusNotFound, http.StatusConflict}
+	return []operation{
+		{
+			id: "ask-dossier", method: http.MethodPost, path: releasePath + "/dossier", tag: "dossiers", scope: grant.Read, least: access.Auditor, status: http.StatusAccepted,
+			summary: "Ask for a dossier of the papers of a release",
+			description: "The worker makes one file of everything that was published beside the image, which tallyman dossier verify checks without a network, and it can be had for 24 hours. " +
+				"Layers are not in it. One that is being made, or is kept and not outdated, is not made again; state says which.",
+			endpoint: to(a.askDossier), gives: shape[wire.Dossier](), errors: asked,
+		},
+		{
+			id: "get-dossier", path: releasePath + "/dossier", tag: "dossiers", summary: "The dossier of the papers of a release, a file",
+			description: "404 says how to ask for it. While it is being made the answer is 409, and Retry-After says when to come back. The ETag is the digest of the file.",
+			endpoint:    to(a.dossier), media: []string{dossierType}, errors: asked,
+		},
+		{
+			id: "get-dossier-state", path: releasePath + "/dossier/state", tag: "dossiers", summary: "How the dossier of a release stands",
+			endpoint: to(a.dossierState), gives: shape[wire.Dossier](), errors: []int{http.StatusNotFound},
+		},
+	}
+}
+
 func (a *API) ofAdvisories() []operation {
 	missing := []int{http.StatusNotFound}
 	return []operation{
@@ -191,7 +215,7 @@ func (a *API) ofWork() []operation {
 		},
 		{
 			id: "list-progress", path: wire.Base + "/progress", tag: "activity", summary: "How far jobs are, the latest first",
-			endpoint: to(a.progress), gives: shape[wire.List[wire.Progress]](),
+			endpoint: to(a.progress), gives: shape[wire.List[wire.Progress]](), errors: missing,
 		},
 		{
 			id: "get-queue", path: wire.Base + "/queue", tag: "activity", summary: "How many jobs wait, run and failed",
@@ -206,6 +230,20 @@ func (a *API) ofWork() []operation {
 			summary: "Ask for a look at the papers of a release now", endpoint: to(a.rescanRelease), gives: shape[wire.Accepted](), errors: asked,
 		},
 	}
+}
+
+func (a *API) ofHooks() []operation {
+	return []operation{{
+		id: "announce", method: http.MethodPost, path: wire.Base + "/hooks/{kind}", tag: "hooks", public: true, status: http.StatusAccepted,
+		summary: "A registry tells of a push, so that it is looked at now",
+		description: "It is known by the secret that it shares with web (hooks.secret): in Authorization as a bearer token, as the password of any user, or alone, or by a signature of the message in X-Hub-Signature-256. " +
+			"Of the repositories that it names those that are watched are looked at. The same message again does no harm.",
+		endpoint: to(a.announced), read: a.receiveHook, most: hook.MaxBody, gives: shape[wire.Announced](),
+		accepts: []string{
+			"application/json", "application/cloudevents+json", "application/vnd.docker.distribution.events.v1+json", "application/vnd.docker.distribution.events.v2+json",
+		},
+		errors: []int{http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType},
+	}}
 }
 
 func (a *API) ofOthers() []operation {

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -114,6 +115,9 @@ func (o *operation) document(doc *huma.OpenAPI) {
 		Extensions: map[string]any{"x-role": o.role().String()},
 	}
 	described.Parameters = o.described(doc.Components.Schemas)
+	if o.public {
+		described.Security = []map[string][]string{{"hook": {}}}
+	}
 	if o.scope != "" {
 		described.Extensions["x-scope"] = string(o.scope)
 	}
@@ -181,7 +185,11 @@ func (o *operation) body() *huma.RequestBody {
 	if len(o.accepts) == 0 {
 		return nil
 	}
-	b := &huma.RequestBody{Description: "At most 32 MiB.", Required: true, Content: make(map[string]*huma.MediaType)}
+	most := "At most 32 MiB."
+	if o.most > 0 {
+		most = fmt.Sprintf("At most %d MiB.", o.most>>20)
+	}
+	b := &huma.RequestBody{Description: most, Required: true, Content: make(map[string]*huma.MediaType)}
 	for _, media := range o.accepts {
 		b.Content[media] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject}}
 	}
@@ -250,6 +258,7 @@ func emptyDocument(schemas huma.Registry) *huma.OpenAPI {
 				Name: "If-None-Match", In: "header", Description: "ETags that the client has; the answer is 304 when it is still one of them.", Schema: text,
 			}},
 			SecuritySchemes: map[string]*huma.SecurityScheme{
+				"hook":  {Type: "http", Scheme: "bearer", Description: "The secret that registries share with web, or a signature with it: see the operation."},
 				"token": {Type: "http", Scheme: "bearer", Description: "An API token, or the cookie of the console."},
 			},
 		},

@@ -120,6 +120,9 @@ func (c *call) build(ctx context.Context, choices []byte, hostile string, body [
 	for _, header := range []string{"If-None-Match", "Accept", "Range", "X-Request-Id", "Content-Type"} {
 		r.Header[header] = []string{hostile}
 	}
+	if strings.Contains(c.path, "/hooks/") && len(hostile)%3 > 0 {
+		r.Header.Set("Authorization", "Bearer "+hookSecret)
+	}
 	if len(c.media) > 0 && len(hostile)%2 == 0 {
 		r.Header.Set("Content-Type", c.media[len(hostile)/2%len(c.media)])
 	}

@@ -34,6 +34,9 @@ type memory struct {
 	err     error // what every read fails with
 	asked   []account.Request
 	uploads []account.Upload
+	told    []account.Announcement
+	// lost: parts of dossiers behind the first cannot be read.
+	lost bool
 }
 
 var _ api.Store = (*memory)(nil)
@@ -72,7 +75,7 @@ func standing(number int) account.Standing {
 	if number == 1 {
 		fail := account.Verdict{
 			Verdict: release.Verdict{Result: release.ResultFail, Reasons: []release.Reason{{Rule: "critical", Result: release.ResultFail, Message: "1 critical finding, expected 0."}}, Policy: pass.Policy, At: noon(9)},
-			Number:  1, Counts: ledger.Counts{Known: true, Critical: 1, Medium: 1, Suppressed: 1, Fixable: 2, Packages: 2, Unknown: 1},
+			Number:  1, Counts: ledger.Counts{Known: true, Critical: 1, Medium: 1, Suppressed: 1, Fixable: 2, Packages: 2, Unknown: 1, Raw: ledger.Levels{Critical: 1, High: 1, Medium: 1}},
 			Wave: 7, Cause: release.WaveAdvisories, Origin: "Go",
 		}
 		s.Now = &fail
@@ -295,6 +298,9 @@ func (m *memory) WaveDetail(_ context.Context, id int64) (account.WaveDetail, er
 func (m *memory) Progress(context.Context) ([]ledger.Progress, error) {
 	return []ledger.Progress{
 		{Step: release.StepSync, Subject: "Go", Done: 10, Total: 100, StartedAt: noon(9), UpdatedAt: noon(10)},
+		{Step: release.StepIngest, Subject: repository + "@" + string(storetest.DigestOf("v1.1.0")), Done: 1, Total: 3, Note: "read documents", StartedAt: noon(9), UpdatedAt: noon(9)},
+		{Step: release.StepIngest, Subject: repository + "@" + string(storetest.DigestOf("v1.0.0")), Done: 3, Total: 3, Ended: true, StartedAt: noon(9), UpdatedAt: noon(9)},
+		{Step: release.StepDiscover, Subject: repository, Ended: true, Note: "tags: 3, new images: 1", StartedAt: noon(9), UpdatedAt: noon(9)},
 		{Step: release.StepSync, Subject: "npm", Ended: true, Failure: "503", StartedAt: noon(9), UpdatedAt: noon(9)},
 	}, m.err
 }
@@ -319,6 +325,35 @@ func (m *memory) Document(_ context.Context, digest release.Digest) (account.Doc
 		return account.Document{}, nil, m.err
 	}
 	return account.Document{}, nil, account.ErrNotFound
+}
+
+// dossierParts are the file of the dossier of v1.1.0.
+func dossierParts() []string { return []string{"first part, ", "second part, ", "end"} }
+
+// Dossier is ready for v1.1.0, in the making for v1.0.0, and failed for v1.2.0.
+func (m *memory) Dossier(_ context.Context, _ string, digest release.Digest) (account.Dossier, error) {
+	d := account.Dossier{ID: 1, State: account.DossierMaking, AskedBy: "ann", AskedAt: noon(9), Progress: &ledger.Progress{
+		Step: release.StepDossier, Subject: repository + "@" + string(digest), Done: 10, Total: 100, Note: "write", StartedAt: noon(9), UpdatedAt: noon(10),
+	}}
+	file := strings.Join(dossierParts(), "")
+	switch digest {
+	case storetest.DigestOf("v1.1.0"):
+		d = account.Dossier{
+			ID: 2, State: account.DossierReady, AskedBy: "ann", AskedAt: noon(9), MadeAt: noon(9), ExpiresAt: noon(10),
+			Digest: storetest.DigestOf("dossier"), File: storetest.DigestOf(file), Size: int64(len(file)), Outdated: true,
+		}
+	case storetest.DigestOf("v1.2.0"):
+		d = account.Dossier{ID: 3, State: account.DossierFailed, AskedBy: "ann", AskedAt: noon(9), Failure: "ghcr.io: 403"}
+	}
+	return d, m.err
+}
+
+func (m *memory) DossierPart(_ context.Context, id int64, number int) ([]byte, error) {
+	all := dossierParts()
+	if m.err == nil && (id != 2 || number >= len(all) || m.lost && number > 0) {
+		return nil, account.ErrNotFound
+	}
+	return []byte(all[min(number, len(all)-1)]), m.err
 }
 
 func (m *memory) Judged(_ context.Context, digest release.Digest) ([]account.Standing, error) {
@@ -355,5 +390,14 @@ func (m *memory) HandIn(_ context.Context, u account.Upload) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.uploads = append(m.uploads, u)
+	return m.err
+}
+
+func (m *memory) Watched(context.Context) ([]string, error) { return []string{repository}, m.err }
+
+func (m *memory) Announce(_ context.Context, a account.Announcement) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = append(m.told, a)
 	return m.err
 }

@@ -16,7 +16,15 @@ type operation struct {
 	summary, description string
 	// scope makes it an operation that changes something, and needs an operator.
 	scope grant.Scope
+	// least is the role that it needs, where that is not the one that follows from scope.
+	least access.Role
 	endpoint
+	// public operations find out themselves whom they let in: nobody signs in for them.
+	public bool
+	// read takes what was sent, where that has to be known of first who sent it.
+	read func(w http.ResponseWriter, r *http.Request, input any) *problem
+	// most bounds what may be sent, in bytes; 0 is [maxBody].
+	most int64
 	// accepts are the media types of what is sent, none when nothing is; its input is a
 	// [receiver] then.
 	accepts []string
@@ -38,10 +46,22 @@ type operation struct {
 }
 
 func (o *operation) role() access.Role {
+	if o.public || o.least != grant.None {
+		return o.least
+	}
 	if o.scope != "" {
 		return access.Operator
 	}
 	return access.Viewer
+}
+
+// route is the operation for the guard to stand before.
+func (o *operation) route(handler http.Handler) access.Route {
+	r := access.Route{Method: o.method, Pattern: o.path, Role: o.role(), Scope: o.scope, Kind: access.API, Handler: handler}
+	if o.public {
+		r.Kind = access.Public
+	}
+	return r
 }
 
 // success is the status of success.
@@ -72,11 +92,12 @@ func to[I any](handler func(context.Context, *I) (answer, error)) endpoint {
 
 // answer is what a handler answers with.
 type answer struct {
-	// body is encoded as JSON. raw is sent as it is, as media.
-	body  any
-	raw   []byte
-	media string
-	// etag names raw, where its digest is known; empty to take a hash.
+	// body is encoded as JSON. raw is sent as it is, as media; so is stream.
+	body   any
+	raw    []byte
+	stream *parts
+	media  string
+	// etag names raw or stream, where its digest is known; empty to take a hash.
 	etag string
 	// next is the cursor of the next part of a list.
 	next *string

@@ -60,6 +60,9 @@ const (
 	kindMethod        = "method-not-allowed"
 	kindAttested      = "attested"
 	kindNotWatched    = "not-watched"
+	kindMaking        = "being-made"
+	kindUnknownSender = "unknown-sender"
+	kindTooMany       = "too-many-requests"
 	kindUnavailable   = "unavailable"
 )
 
@@ -84,6 +87,12 @@ func invalid(mistakes ...mistake) *problem {
 func notFound(what, where, found string) *problem {
 	m := mistake{Where: where, Expected: "a " + what + " that the tally knows", Found: quoted(found)}
 	return newProblem(http.StatusNotFound, kindNotFound, "Not found", fmt.Sprintf("%s: no %s %s is known", where, what, m.Found), m)
+}
+
+// tooLarge says that a body has more than so many bytes.
+func tooLarge(most int64) *problem {
+	m := mistake{"body", fmt.Sprintf("at most %d bytes", most), "more"}
+	return newProblem(http.StatusRequestEntityTooLarge, kindTooLarge, "Too large", m.Where+": expected "+m.Expected+", found "+m.Found, m)
 }
 
 // quoted is a text of a client, short enough to be told back.

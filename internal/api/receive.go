@@ -38,12 +38,14 @@ func (o *operation) receive(w http.ResponseWriter, r *http.Request, input any) *
 		p := newProblem(http.StatusUnsupportedMediaType, kindMedia, "Unsupported media type", m.Where+": expected "+m.Expected+", found "+m.Found, m)
 		return p
 	}
+	if o.read != nil {
+		return o.read(w, r, input)
+	}
 	content, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			m := mistake{"body", "at most " + itoa(maxBody) + " bytes", "more"}
-			return newProblem(http.StatusRequestEntityTooLarge, kindTooLarge, "Too large", m.Where+": expected "+m.Expected+", found "+m.Found, m)
+			return tooLarge(maxBody)
 		}
 		return invalid(mistake{"body", "all of it", "an end before"})
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -74,7 +75,7 @@ func (a *API) Reference() Reference {
 	for name, t := range types {
 		r.Types = append(r.Types, Type{name, fieldsOf(t)})
 	}
-	slices.SortFunc(r.Types, func(x, y Type) int { return strings.Compare(x.Name, y.Name) })
+	sort.Slice(r.Types, func(i, j int) bool { return r.Types[i].Name < r.Types[j].Name })
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -115,7 +116,7 @@ type packageFilter struct {
 	Text    string `query:"text" maxLength:"200" doc:"Part of the name or the purl."`
 	Licence string `query:"licence" maxLength:"500" doc:"A licence as the SBOM writes it."`
 	Subject string `query:"subject" pattern:"^sha256:[0-9a-f]{64}$" doc:"The manifest whose SBOM is read; all of them, when it is left out."`
-	Sort    string `query:"sort" enum:"name,-name,version,-version" doc:"name is the default; a minus reverses."`
+	Sort    string `query:"sort" enum:"name,-name,version,-version,findings,-findings" doc:"name is the default, findings puts those with the most first; a minus reverses."`
 }
 
 func (f *packageFilter) account() account.PackageQuery {
@@ -215,8 +216,10 @@ func (a *API) verdict(ctx context.Context, in *ofDigest) (answer, error) {
 	for i := range releases {
 		told.Releases = append(told.Releases, wire.JudgmentOf(&releases[i]))
 	}
-	slices.SortStableFunc(told.Releases, func(x, y wire.Judgment) int {
-		return cmp.Or(release.CompareResults(release.Result(x.Now.Result), release.Result(y.Now.Result)), cmp.Compare(x.ID, y.ID))
+	// Not package slices, here and elsewhere: sorting is code anew for each type there.
+	sort.SliceStable(told.Releases, func(i, j int) bool {
+		x, y := &told.Releases[i], &told.Releases[j]
+		return cmp.Or(release.CompareResults(release.Result(x.Now.Result), release.Result(y.Now.Result)), cmp.Compare(x.ID, y.ID)) < 0
 	})
 	worst := &told.Releases[0].Now
 	told.Result, told.Reasons, told.Counts = worst.Result, worst.Reasons, worst.Counts

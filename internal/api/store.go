@@ -35,8 +35,16 @@ type Store interface {
 	Judged(ctx context.Context, digest release.Digest) ([]account.Standing, error)
 	Repairs(ctx context.Context, repository string) ([]account.Repair, error)
 	NewFindings(ctx context.Context, p account.Page) (account.List[account.NewFinding], error)
-	// Ask asks the worker for a look.
+	// Dossier returns how the dossier of the papers of an image stands.
+	Dossier(ctx context.Context, repository string, digest release.Digest) (account.Dossier, error)
+	// DossierPart returns a part of the file of a dossier, counted from 0.
+	DossierPart(ctx context.Context, id int64, number int) ([]byte, error)
+	// Ask asks the worker for a look, or for a dossier.
 	Ask(ctx context.Context, r account.Request) error
+	// Watched returns the repositories that are looked at.
+	Watched(ctx context.Context) ([]string, error)
+	// Announce asks for a look at repositories that a registry tells of.
+	Announce(ctx context.Context, a account.Announcement) error
 	// HandIn keeps an SBOM that somebody hands in.
 	HandIn(ctx context.Context, u account.Upload) error
 }

@@ -1,17 +1,24 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
+	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/evidence/evidencetest"
+	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/release"
+	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
 )
@@ -62,8 +69,15 @@ func keep(t *testing.T, url string) *kept {
 	b.digests = append(b.digests, index)
 	b.Look(t)
 	settle()
-	b.server, b.component = serve(t, b.Store), wire.ComponentPath(b.Repository)
+	b.server, b.component = serve(t, unguarded{b.Store}), wire.ComponentPath(b.Repository)
 	return b
+}
+
+// unguarded is a store as web hands it to the API, without a guard to say who asks.
+type unguarded struct{ *store.Store }
+
+func (u unguarded) Announce(ctx context.Context, a account.Announcement) error {
+	return u.Store.Announce(ctx, a, grant.Entry{Actor: a.By, Action: grant.ActionAnnounce, Via: "hook"})
 }
 
 // get asks with success, and decodes what is answered.
@@ -113,6 +127,7 @@ func TestTheAPIOverARealStore(t *testing.T) {
 		t.Run("verdicts by digest", func(t *testing.T) { b.verdicts(t) })
 		t.Run("texts", func(t *testing.T) { b.texts(t) })
 		t.Run("requests", func(t *testing.T) { b.requests(t) })
+		t.Run("dossier", func(t *testing.T) { b.dossier(t) })
 		t.Run("hostile requests", func(t *testing.T) { b.hostile(t) })
 	})
 }
@@ -157,7 +172,7 @@ func (b *kept) reads(t *testing.T) {
 		{base + "/advisories/GO-CRITICAL/releases", []any{"items", 0, "version"}, "v1.0.0"},
 		{base + "/findings", []any{"items", 0, "id"}, "GO-CRITICAL"},
 		{base + "/activity", []any{"items", 0, "cause"}, "release"},
-		{base + "/progress", []any{"items", 0, "subject"}, "Go"},
+		{base + "/progress?release=" + b.Repository + "@" + string(b.digests[1]), []any{"items", 1, "note"}, "documents: 2"},
 		{base + "/queue", []any{"failed"}, 0.0},
 	}
 	for _, tt := range tests {
@@ -264,6 +279,48 @@ func (b *kept) requests(t *testing.T) {
 	listed, _ := b.get(t, b.component+"/releases/v0.9.0/documents")
 	if raw, err := json.Marshal(listed); err != nil || !strings.Contains(string(raw), `"uploaded_by":"token ci"`) {
 		t.Errorf("documents after the upload: %s (%v), want one that token ci uploaded", raw, err)
+	}
+}
+
+// dossier is asked for, made by the worker, downloaded, and verified as a file.
+func (b *kept) dossier(t *testing.T) {
+	path := b.component + "/releases/v1.0.0/dossier"
+	if p := problemIn(t, b.server.do(t, http.MethodGet, path, nil)); p.Status != http.StatusNotFound || !strings.Contains(p.Detail, "ask for it with POST "+path) {
+		t.Errorf("before: got %+v, want 404 that says how to ask", p)
+	}
+	if body, _ := b.get(t, path+"/state"); body["state"] != "none" {
+		t.Errorf("before: got %v, want none", body)
+	}
+	if w := b.server.do(t, http.MethodPost, path, nil); w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), `"state":"making"`) {
+		t.Fatalf("ask: got %d %s, want 202 and one in the making", w.Code, w.Body)
+	}
+	if w := b.server.do(t, http.MethodGet, path, nil); w.Code != http.StatusConflict || w.Header().Get("Retry-After") == "" {
+		t.Errorf("meanwhile: got %d %s, want 409 and when to come back", w.Code, w.Body)
+	}
+	if err := b.Tally.TakeRequests(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if errs := b.Settle(t); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	state, _ := b.get(t, path+"/state")
+	if w := b.server.do(t, http.MethodPost, path, nil); w.Code != http.StatusAccepted || !strings.Contains(w.Body.String(), `"state":"ready"`) {
+		t.Errorf("ask again: got %d %s, want the one that is there", w.Code, w.Body)
+	}
+	_, w := b.get(t, path)
+	checkConditional(t, b.server, path, w)
+	file := filepath.Join(t.TempDir(), "web.dossier")
+	if err := os.WriteFile(file, w.Body.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := dossier.Open(file, dossier.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	checked, err := f.Check(t.Context(), nil)
+	if err != nil || string(checked.Digest) != state["digest"] || checked.Manifest.Images[0].Digest != b.digests[0] || w.Header().Get("ETag") != `"`+string(storetest.DigestOf(w.Body.String()))+`"` {
+		t.Errorf("got dossier %s of %+v (%v), want that of %v", checked.Digest, checked.Manifest.Images, err, state)
 	}
 }
 

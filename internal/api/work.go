@@ -34,10 +34,28 @@ func (a *API) wave(ctx context.Context, in *ofWave) (answer, error) {
 	return answer{body: wire.WaveDetailOf(&found)}, nil
 }
 
-func (a *API) progress(ctx context.Context, _ *nothing) (answer, error) {
+type ofJobs struct {
+	Release string `query:"release" maxLength:"400" example:"ghcr.io/acme/web:v1.4.0" doc:"Only jobs about this release and its repository: repository:version or repository@digest."`
+}
+
+func (a *API) progress(ctx context.Context, in *ofJobs) (answer, error) {
 	all, err := a.cfg.Store.Progress(ctx)
 	if err != nil {
 		return answer{}, err
+	}
+	if in.Release != "" {
+		ref, ok := wire.ParseID(in.Release)
+		if !ok {
+			return answer{}, invalid(mistake{"query.release", "repository:version or repository@sha256:…", quoted(in.Release)})
+		}
+		r, err := a.cfg.Store.Release(ctx, ref)
+		if errors.Is(err, account.ErrNotFound) {
+			return answer{}, notFound("release", "query.release", in.Release)
+		}
+		if err != nil {
+			return answer{}, err
+		}
+		all = account.ProgressOf(all, r.Image.Repository, r.Image.Digest)
 	}
 	return whole(all, wire.ProgressOf), nil
 }

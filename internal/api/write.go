@@ -98,6 +98,10 @@ func (o *operation) write(w http.ResponseWriter, r *http.Request, got *answer) {
 			return
 		}
 	}
+	if got.stream != nil {
+		got.stream.send(w, r, o.success())
+		return
+	}
 	send(w, r, o.success(), body)
 }
 

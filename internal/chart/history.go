@@ -3,6 +3,7 @@ package chart
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/a-h/templ"
@@ -62,7 +63,7 @@ func SeverityOverTime(about About, from, until time.Time, moments []Moment) temp
 // newSpans puts moments into order, and between from and until.
 func newSpans(from, until time.Time, moments []Moment) []span {
 	all := slices.Clone(moments)
-	slices.SortStableFunc(all, func(a, b Moment) int { return a.At.Compare(b.At) })
+	sort.SliceStable(all, func(i, j int) bool { return all[i].At.Before(all[j].At) })
 	if !until.After(from) {
 		until = from
 	}

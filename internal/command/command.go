@@ -51,9 +51,11 @@ type Configuration interface{ Shared() config.Service }
 // Env is what an application is put together from.
 type Env[T Configuration] struct {
 	Config T
-	Log    zerolog.Logger
-	Build  buildinfo.Info
-	Now    func() time.Time
+	// Settings are those in force as they may be shown, each with where it was set.
+	Settings []config.Value
+	Log      zerolog.Logger
+	Build    buildinfo.Info
+	Now      func() time.Time
 }
 
 // Process is what the operating system gives a program.

@@ -45,7 +45,7 @@ func (p Program[T]) serve(ctx context.Context, loaded config.Loaded[T], proc Pro
 	for _, v := range loaded.Values {
 		log.Debug().Str("key", v.Key).Any("value", v.Shown).Str("origin", v.Origin).Msg("setting")
 	}
-	env := Env[T]{Config: loaded.Config, Log: log, Build: buildinfo.Read(shared.ImageDigest), Now: time.Now}
+	env := Env[T]{Config: loaded.Config, Settings: loaded.Values, Log: log, Build: buildinfo.Read(shared.ImageDigest), Now: time.Now}
 	var signals <-chan os.Signal
 	if proc.Signals != nil {
 		var restore func()

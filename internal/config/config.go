@@ -15,6 +15,7 @@ type Web struct {
 	Access         Access
 	OIDC           OIDC
 	Limits         Limits
+	Hooks          Hooks
 }
 
 // Worker is what the background worker is configured with.

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -71,8 +72,8 @@ func reference(settings []setting) string {
 func secrets(settings []setting) string {
 	var names []string
 	for _, s := range settings {
-		if s.secret {
-			names = append(names, "`"+s.env()+fileSuffix+"`")
+		if name := "`" + s.env() + fileSuffix + "`"; s.secret && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	last := len(names) - 1

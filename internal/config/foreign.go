@@ -24,6 +24,6 @@ func webKeys() []string {
 	return []string{
 		"console.url", "server.trusted_proxies", "access.anonymous", "access.bootstrap_token", "access.session_idle",
 		"access.session_lifetime", "oidc.issuer", "oidc.client_id", "oidc.client_secret", "oidc.role_claim",
-		"oidc.roles", "oidc.scopes", "limits.requests", "limits.failed_logins",
+		"oidc.roles", "oidc.scopes", "limits.requests", "limits.failed_logins", "hooks.secret",
 	}
 }

@@ -2,7 +2,7 @@ package config
 
 import (
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -118,6 +118,6 @@ func editDistance(a, b string) int {
 }
 
 func sorted(ms Mistakes) Mistakes {
-	slices.SortStableFunc(ms, func(a, b Mistake) int { return strings.Compare(a.Key, b.Key) })
+	sort.SliceStable(ms, func(i, j int) bool { return ms[i].Key < ms[j].Key })
 	return ms
 }

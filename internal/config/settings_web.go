@@ -41,7 +41,14 @@ func (w *Web) settings() []setting {
 			"Requests a second that each token, person or, of who is not signed in, address may make for long; twice as many at once."),
 		bind("limits.failed_logins", &w.Limits.FailedLogins, whole(3, 1000), "10",
 			"Failed attempts to sign in that an address may make in a minute."),
+		w.Hooks.setting(),
 	}
+}
+
+// setting describes how registries tell of pushes, to web or to the worker.
+func (h *Hooks) setting() setting {
+	return bind("hooks.secret", &h.Secret, sharedSecret(), "",
+		"Secret by which registries that tell of pushes are known. Nothing means that none may. See outbound.md. To make one: openssl rand -hex 32.").secretly()
 }
 
 // check finds the mistakes that more than one setting of web makes together.

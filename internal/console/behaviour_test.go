@@ -113,7 +113,7 @@ func TestTheReleasePageSaysTheVerdictFirst(t *testing.T) {
 	if got := doc.texts(".reasons li")[0]; got != "Fail no-critical expected 0 critical findings, found 1, of which 1 can be fixed" {
 		t.Errorf("got first reason %q", got)
 	}
-	want := []string{"Verdict", "Evidence", "Findings", "Packages", "Provenance", "Layers and sizes", "Documents", "Run it", "Verify it yourself", "Reproduce it", "History of the verdict"}
+	want := []string{"Verdict", "Evidence", "Findings", "Packages", "Provenance", "Layers and sizes", "Gate receipt", "Documents and downloads", "Run it", "Verify it yourself", "Reproduce it", "History of the verdict"}
 	if diff := cmp.Diff(want, doc.texts("main h2")); diff != "" {
 		t.Error(diff)
 	}
@@ -167,10 +167,16 @@ func TestListsAreSortedAndPagedByLinks(t *testing.T) {
 	want := map[string]string{
 		"Package":   releasePath + "/packages?sort=name&text=pkg",
 		"Version":   releasePath + "/packages?sort=version&text=pkg",
+		"Findings":  releasePath + "/packages?sort=findings&text=pkg",
 		"Next page": releasePath + "/packages?after=50&sort=-name&text=pkg",
 	}
 	if diff := cmp.Diff(want, links); diff != "" {
 		t.Error(diff)
+	}
+	// The most first is what people want, and what the word alone stands for.
+	most := page(t, harbour(), releasePath+"/packages?sort=findings").all("thead a.sort")[2]
+	if got := attr(most.Parent, "aria-sort") + " " + attr(most, "href"); got != "descending "+releasePath+"/packages?sort=-findings" {
+		t.Errorf("by findings: got %q", got)
 	}
 	if got := doc.one(".pager p"); got != "50 of 64 packages" {
 		t.Errorf("got %q", got)
@@ -187,6 +193,47 @@ func TestComponentsAreSortedByWhatIsAskedFor(t *testing.T) {
 		if got := page(t, harbour(), "/?sort="+order).texts("tbody .name")[0]; got != want && (order != "critical" || got == "web") {
 			t.Errorf("%q: got %s first, want %s", order, got, want)
 		}
+	}
+}
+
+func TestAnyReleaseCanBeNamedForAComparison(t *testing.T) {
+	t.Parallel()
+	of := "/compare?repository=" + webRepository
+	fields := func(doc document) (got []string) {
+		for _, n := range doc.all("form.filters input") {
+			if attr(n, "list") != "" {
+				got = append(got, attr(n, "name")+" "+attr(n, "value")+" "+attr(n, "aria-invalid"))
+			}
+		}
+		return got
+	}
+	tests := map[string]struct {
+		query  string
+		status int
+		fields []string
+		wrong  []string
+	}{
+		"nothing chosen":         {"", http.StatusOK, []string{"from v1.9.2 ", "to v1.10.0 "}, nil},
+		"one chosen":             {"&from=v1.8.0-rc.1", http.StatusOK, []string{"from v1.8.0-rc.1 ", "to v1.10.0 "}, nil},
+		"one by its digest":      {"&from=" + string(digest("web v1.7.0")) + "&to=v1.10.0", http.StatusOK, []string{"from " + string(digest("web v1.7.0")) + " ", "to v1.10.0 "}, nil},
+		"one that is not there":  {"&from=v1.9.2&to=v9.9.9", http.StatusNotFound, []string{"from v1.9.2 ", "to v9.9.9 true"}, []string{"No release or digest of that name is known of " + webRepository + "."}},
+		"two that are not there": {"&from=<b>&to=x", http.StatusNotFound, []string{"from <b> true", "to x true"}, slices.Repeat([]string{"No release or digest of that name is known of " + webRepository + "."}, 2)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := get(t, handler(t, harbour(), &bytes.Buffer{}), of+strings.NewReplacer("<", "%3C", ">", "%3E").Replace(tt.query))
+			if w.Code != tt.status {
+				t.Errorf("got status %d, want %d", w.Code, tt.status)
+			}
+			doc := parse(t, w.Body.String())
+			if diff := cmp.Diff(tt.fields, fields(doc)); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(tt.wrong, doc.texts(".wrong")); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,39 +14,45 @@ import (
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// picker is the form that chooses two releases.
+// picker is the form that chooses two releases: any of them, by version or digest.
 type picker struct {
 	Repository string
-	From, To   []option
+	From, To   choice
+	// Names are offered, the newest first.
+	Names []string
 }
 
-// newPicker offers releases, the oldest first in the list, to compare: where nothing is
-// chosen, the newest with the one before it.
+// choice is what stands in a field of the form, and what is wrong with it; empty when
+// nothing is.
+type choice struct{ Name, Wrong string }
+
+// newPicker offers the newest releases: where nothing is chosen, the newest of them with
+// the one before it.
 func newPicker(repository string, trend []account.Standing, from, to string) picker {
-	p := picker{Repository: repository}
-	if len(trend) < 2 && from == "" {
-		return p
+	p := picker{Repository: repository, From: choice{Name: from}, To: choice{Name: to}}
+	for i := range slices.Backward(trend) {
+		p.Names = append(p.Names, refName(&trend[i]))
 	}
-	var names []string
-	for i := len(trend) - 1; i >= 0; i-- {
-		names = append(names, refName(&trend[i]))
+	if from == "" && len(p.Names) > 1 {
+		p.From.Name = p.Names[1]
 	}
-	if from == "" {
-		from = names[1]
-	}
-	if to == "" {
-		to = names[0]
-	}
-	for _, name := range []string{from, to} {
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	for _, name := range names {
-		p.From = append(p.From, option{Value: name, Label: name, Chosen: name == from})
-		p.To = append(p.To, option{Value: name, Label: name, Chosen: name == to})
+	if to == "" && len(p.Names) > 0 {
+		p.To.Name = p.Names[0]
 	}
 	return p
+}
+
+// check says of the names that were chosen which are none of a release.
+func (k *picker) check(ctx context.Context, s Store) error {
+	for _, c := range []*choice{&k.From, &k.To} {
+		switch _, err := s.Release(ctx, account.Ref{Repository: k.Repository, Name: c.Name}); {
+		case errors.Is(err, account.ErrNotFound):
+			c.Wrong = "No release or digest of that name is known of " + k.Repository + "."
+		case err != nil:
+			return fmt.Errorf("read release: %w", err)
+		}
+	}
+	return nil
 }
 
 // mostOffered is how many components the page for choosing offers.
@@ -111,13 +118,21 @@ func (c *Console) compare(ctx context.Context, _ *http.Request, p *page) (templ.
 		return compareStart(p, newPicker(repository, found.Trend, from, to)), nil
 	}
 	diff, err := c.cfg.Store.Compare(ctx, account.Ref{Repository: repository, Name: from}, account.Ref{Repository: repository, Name: to})
+	picked := newPicker(repository, found.Trend, from, to)
+	if errors.Is(err, account.ErrNotFound) {
+		if err := picked.check(ctx, c.cfg.Store); err != nil {
+			return nil, err
+		}
+		p.status = http.StatusNotFound
+		return compareStart(p, picked), nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("compare: %w", err)
 	}
 	p.Title = fmt.Sprintf("%s and %s of %s compared", from, to, repository)
 	v := newComparison(&diff, p)
 	v.Repository, v.SwapURL = repository, compareURL(repository, to, from)
-	v.Picker = newPicker(repository, found.Trend, from, to)
+	v.Picker = picked
 	return compareContent(p, v), nil
 }
 

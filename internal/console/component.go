@@ -30,8 +30,8 @@ type componentView struct {
 	// MoreRepairs counts those that are left out.
 	MoreRepairs int
 	Picker      picker
-	// Asked: another look was just asked for.
-	Asked bool
+	// Asked is another look that was just asked for, nil when none was.
+	Asked *request
 }
 
 type componentHeads struct{ Version, Seen column }
@@ -89,7 +89,11 @@ func (c *Console) componentPage(ctx context.Context, p *page, repository string)
 		return nil, fmt.Errorf("read repairs: %w", err)
 	}
 	p.Title = repository
-	return componentContent(p, newComponentView(&found, query, list, repairs, p)), nil
+	v := newComponentView(&found, query, list, repairs, p)
+	if v.Asked, err = c.asked(ctx, p, subject{Repository: repository}); err != nil {
+		return nil, err
+	}
+	return componentContent(p, v), nil
 }
 
 func newComponentView(c *account.Component, asked account.ReleaseQuery, list account.List[account.Standing], repairs []account.Repair, p *page) *componentView {
@@ -120,7 +124,6 @@ func newComponentView(c *account.Component, asked account.ReleaseQuery, list acc
 	}
 	v.Charts = componentCharts(c, repairs, p)
 	v.Picker = newPicker(c.Repository, c.Trend, "", "")
-	v.Asked = p.q.values.Get("asked") != ""
 	return v
 }
 

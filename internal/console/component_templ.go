@@ -91,8 +91,8 @@ func componentContent(p *page, v *componentView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if v.Asked {
-				templ_7745c5c3_Err = asked(v.Repository).Render(ctx, templ_7745c5c3_Buffer)
+			if v.Asked != nil {
+				templ_7745c5c3_Err = asked(*v.Asked).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -201,7 +201,7 @@ func componentContent(p *page, v *componentView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if len(v.Picker.From) > 1 {
+			if len(v.Picker.Names) > 1 {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 20, "<section class=\"part\" aria-labelledby=\"compare\"><h2 id=\"compare\">Compare two releases</h2>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err

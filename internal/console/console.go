@@ -105,6 +105,8 @@ type page struct {
 
 	at time.Time
 	q  query
+	// status is that of the answer; 0 is 200.
+	status int
 }
 
 // bare is the frame of a page about which the store says nothing.

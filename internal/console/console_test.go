@@ -155,6 +155,7 @@ func others() map[string]struct {
 		"empty-search":     {"/search?q=nothing", &memory{found: account.Found{Unknown: "no feed has an advisory of that name"}}, http.StatusOK},
 		"empty-settings":   {"/settings", &memory{}, http.StatusOK},
 		"unavailable":      {"/", &memory{err: gone}, http.StatusServiceUnavailable},
+		"compare-wrong":    {"/compare?repository=" + webRepository + "&from=v1.9.2&to=v9.9.9", harbour(), http.StatusNotFound},
 		"not-found":        {"/components/nowhere.example/nothing", harbour(), http.StatusNotFound},
 		"bad-cursor":       {releasePath + "/packages?after=x&text=team", harbour(), http.StatusBadRequest},
 	}

@@ -118,6 +118,7 @@ type findingsView struct {
 	Filtered         bool
 	Pager            pager
 	Counts           counts
+	Downloads        []download
 }
 
 // findingsTable is a table of findings; the heads are links where it can be sorted.
@@ -153,10 +154,11 @@ func (c *Console) findingsPage(ctx context.Context, p *page, t target) (templ.Co
 	}
 	v.Table = findingsTable{
 		ID: "findings-list", Caption: "Findings of " + v.Frame.Label,
-		Severity: p.q.column("Severity", "severity", order), IDHead: p.q.column("Advisory", "id", order),
+		Severity: p.q.mostFirst("Severity", "severity", order), IDHead: p.q.column("Advisory", "id", order),
 		PackageHead: p.q.column("Package", "package", order), Known: p.q.column("When", "-known", order),
 	}
 	v.Table.fill(list.Items, p.at)
+	v.Downloads = c.listDownloads(&found, "findings", "severity", query.Severity, "show", query.Show, "text", query.Text, "sort", query.Sort)
 	p.Title = "Findings of " + v.Frame.Label
 	return findingsContent(p, v), nil
 }

@@ -3,6 +3,7 @@ package console_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/ledger"
+	"github.com/tallyman-io/tallyman/internal/receipt"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
@@ -45,6 +47,7 @@ func harbour() *memory {
 			{ID: "GO-2026-3977", From: "v1.5.0", KnownAt: now.Add(-80 * 24 * time.Hour), In: "v1.7.0", FixedAt: now.Add(-62 * 24 * time.Hour)},
 		},
 		progress: progress(),
+		request:  account.Asked{At: now.Add(-20 * time.Second), By: "ada@example.org", TakenAt: now.Add(-18 * time.Second), Job: account.JobRunning, LookedAt: now.Add(-2 * time.Hour), Workers: 1},
 		waves:    waves(),
 	}
 	m.releases = map[string][]account.Release{webRepository: webReleases()}
@@ -53,7 +56,11 @@ func harbour() *memory {
 	m.found = account.Found{Kind: account.SearchAdvisory, List: account.List[account.Hit]{Items: m.hits, Total: len(m.hits)}, Advisory: &m.advisories[0].Advisory}
 	m.comparison = comparison()
 	spdx := []byte(`{"spdxVersion":"SPDX-2.3","name":"web"}` + "\n")
-	m.documents = map[release.Digest]content{digest("spdx amd64"): {m.releases[webRepository][0].Documents[0], spdx}}
+	latest := &m.releases[webRepository][0]
+	m.documents = map[release.Digest]content{
+		digest("spdx amd64"): {latest.Documents[0], spdx},
+		digest("receipt"):    {latest.Documents[3], gateReceipt(latest.Image)},
+	}
 	return m
 }
 
@@ -65,7 +72,7 @@ func verdict(number int, at time.Time, critical, high int) *account.Verdict {
 		v.Reasons = append(v.Reasons, release.Reason{Rule: name, Result: result, Message: message})
 	}
 	if critical >= 0 {
-		v.Counts = ledger.Counts{Known: true, Critical: critical, High: high, Medium: 3, Low: 1, Unscored: 2, Suppressed: 1, Fixable: critical + high, Packages: 212, Unknown: 1}
+		v.Counts = ledger.Counts{Known: true, Critical: critical, High: high, Medium: 3, Low: 1, Unscored: 2, Suppressed: 1, Fixable: critical + high, Packages: 212, Unknown: 1, Raw: ledger.Levels{Critical: critical + 1, High: high, Medium: 3, Low: 1, Unscored: 2}}
 	}
 	switch {
 	case critical > 0:
@@ -127,7 +134,7 @@ func webReleases() []account.Release {
 	latest.Pieces = pieces(latest.Standing)
 	latest.Documents = documents(latest.Standing)
 	latest.Licences = []string{"Apache-2.0", "BSD-3-Clause", "MIT"}
-	latest.Rebuilders = []string{"key auditor.pub"}
+	latest.Rebuilders = []string{latest.Build.Signer, "key auditor.pub"}
 	latest.Layers = []account.Layers{{Platform: latest.Image.Platforms[0], Layers: []release.Layer{
 		{Digest: digest("base layer"), MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Size: 820_113},
 		{Digest: digest("our layer"), MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Size: 6_420_010},
@@ -246,7 +253,33 @@ func documents(s account.Standing) []account.Document {
 		{Kind: release.PaperSBOM, Subject: s.Image.Platforms[0].Digest, On: "linux/amd64", Digest: digest("spdx amd64"), Verified: true, Signer: s.Build.Signer, Size: 184_220, Format: "SPDX", Version: "2.3", Packages: 212, Unidentified: 1},
 		{Kind: release.PaperSBOM, Subject: s.Image.Platforms[1].Digest, On: "linux/arm64", Digest: digest("cdx arm64"), Uploaded: "token ci", Size: 92_100, Format: "CycloneDX", Version: "1.6", Failure: "components[12]: expected an object, found a number"},
 		{Kind: release.PaperProvenance, Subject: s.Image.Digest, On: "index", Digest: digest("slsa"), Verified: true, Signer: s.Build.Signer, Size: 3_120},
+		{Kind: release.PaperSummary, Subject: s.Image.Digest, On: "index", Digest: digest("receipt"), Verified: true, Signer: s.Build.Signer, Size: 2_410},
 	}
+}
+
+// gateReceipt is a receipt that passed with a waiver, and another that has expired since.
+func gateReceipt(image release.Image) []byte {
+	at := now.Add(-6 * 24 * time.Hour)
+	text, err := json.Marshal(receipt.Receipt{
+		Verifier: receipt.Verifier{ID: "https://github.com/tallyman-io/tallyman/blob/main/docs/gate.md"}, TimeVerified: at,
+		ResourceURI: receipt.ResourceURI(image.Repository, string(image.Digest), "v1.10.0"),
+		Policy:      receipt.Descriptor{URI: "https://github.com/tallyman-io/tallyman/blob/main/policy.yaml", Digest: map[string]string{"sha256": strings.Repeat("5f", 32)}},
+		Inputs:      make([]receipt.Descriptor, 3), Result: receipt.Passed, Levels: []string{receipt.Unevaluated},
+		Verdict:    &receipt.Verdict{Result: "pass", Reasons: []receipt.Reason{{Rule: "no-critical", Result: "pass", Message: "found 0 critical findings"}}},
+		Counts:     &receipt.Counts{High: 1, Medium: 3, Suppressed: 2, Packages: 212},
+		Raw:        &receipt.Counts{Critical: 1, High: 2, Medium: 3, Packages: 212},
+		Advisories: &receipt.Advisories{Digest: "sha256:" + strings.Repeat("ad", 32), AsOf: at.Add(-3 * time.Hour), AgeSeconds: 3 * 3600, MaxAgeSeconds: 48 * 3600, Records: 55_525},
+		Tool:       &receipt.Descriptor{Name: "tallyman", Digest: map[string]string{"sha256": strings.Repeat("70", 32)}},
+		Waivers: []receipt.Waiver{
+			{Vulnerability: "CVE-2026-20031", Status: "not_affected", Justification: "vulnerable_code_not_in_execute_path", Reason: "HTTP/2 is off", By: "ada@example.org", Source: "waivers/http2.json", Signed: true, Expires: now.Add(30 * 24 * time.Hour), Findings: []string{"GO-2026-3302 pkg:golang/golang.org/x/net@v0.37.0"}},
+			{Vulnerability: "CVE-2026-20040", Status: "under_investigation", By: "ada@example.org", Source: "waivers/other.json", Expires: now.Add(-24 * time.Hour)},
+		},
+		Reachability: &receipt.Reachability{Tool: "govulncheck v1.1.4", Unreachable: []string{"GO-2026-3977"}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return text
 }
 
 func findings() []account.Finding {

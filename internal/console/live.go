@@ -95,6 +95,15 @@ const (
 // events tells how far jobs are, as server-sent events (HTML Standard, section 9.2),
 // until the client goes or the server ends.
 func (c *Console) events(w http.ResponseWriter, r *http.Request) {
+	of, all, err := subjectOf(r)
+	if err != nil {
+		http.Error(w, "A digest was expected, such as sha256:…", http.StatusBadRequest)
+		return
+	}
+	tell := func(ctx context.Context, s *stream) (bool, error) { return false, c.tell(ctx, s) }
+	if !all {
+		tell = func(ctx context.Context, s *stream) (bool, error) { return c.tellRequest(ctx, s, of) }
+	}
 	select {
 	case c.live.places <- struct{}{}:
 		defer func() { <-c.live.places }()
@@ -115,10 +124,14 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	// Whoever loses the connection waits as long as they would for the next event.
-	err := s.send(fmt.Sprintf("retry: %d\n\n", max(1000, c.cfg.LiveEvery.Milliseconds())))
+	err = s.send(fmt.Sprintf("retry: %d\n\n", max(1000, c.cfg.LiveEvery.Milliseconds())))
 	for err == nil {
-		if err = c.tell(ctx, &s); err != nil {
+		var last bool
+		if last, err = tell(ctx, &s); err != nil {
 			break
+		}
+		if last {
+			return
 		}
 		select {
 		case <-tick.C:
@@ -139,19 +152,16 @@ func (c *Console) events(w http.ResponseWriter, r *http.Request) {
 // an event of its own: the page then says that what it shows is old.
 func (c *Console) tell(ctx context.Context, s *stream) error {
 	body, err := c.live.latest(ctx)
-	event := "event: jobs\n"
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		event, body = "event: unknown\n", []byte("The store cannot be read, so how far jobs are is unknown.")
+		return s.event("unknown", []byte(unknownProgress))
 	}
-	if s.sent && bytes.Equal(body, s.last) {
-		return nil
-	}
-	s.sent, s.last = true, body
-	return s.send(event + "data: " + strings.NewReplacer("\r", "", "\n", "\ndata: ").Replace(string(body)) + "\n\n")
+	return s.event("jobs", body)
 }
+
+const unknownProgress = "The store cannot be read, so how far jobs are is unknown."
 
 // stream is an answer that goes on.
 type stream struct {
@@ -159,6 +169,15 @@ type stream struct {
 	control *http.ResponseController
 	sent    bool
 	last    []byte
+}
+
+// event sends what is not what was sent last.
+func (s *stream) event(kind string, body []byte) error {
+	if s.sent && bytes.Equal(body, s.last) {
+		return nil
+	}
+	s.sent, s.last = true, body
+	return s.send("event: " + kind + "\ndata: " + strings.NewReplacer("\r", "", "\n", "\ndata: ").Replace(string(body)) + "\n\n")
 }
 
 // send writes past server.write_timeout, which is meant for answers that end.

@@ -34,7 +34,13 @@ func (m *moving) Progress(context.Context) ([]ledger.Progress, error) {
 // follow connects and returns what reads the next event of a kind.
 func follow(t *testing.T, server *httptest.Server) (next func(kind string) string, status int) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/activity/events", http.NoBody)
+	return followAt(t, server, "")
+}
+
+// followAt follows what a query names.
+func followAt(t *testing.T, server *httptest.Server, query string) (next func(kind string) string, status int) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/activity/events"+query, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}

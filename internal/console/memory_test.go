@@ -27,6 +27,7 @@ type memory struct {
 	waves      []account.WaveDetail
 	progress   []ledger.Progress
 	queue      account.Queue
+	request    account.Asked
 	documents  map[release.Digest]content
 	repairs    []account.Repair
 	// err is what every call ends with.
@@ -179,6 +180,10 @@ func (m *memory) WaveDetail(_ context.Context, id int64) (account.WaveDetail, er
 func (m *memory) Progress(context.Context) ([]ledger.Progress, error) { return m.progress, m.err }
 
 func (m *memory) Queue(context.Context) (account.Queue, error) { return m.queue, m.err }
+
+func (m *memory) Asked(context.Context, string, release.Digest) (account.Asked, error) {
+	return m.request, m.err
+}
 
 func (m *memory) Document(_ context.Context, d release.Digest) (account.Document, []byte, error) {
 	c, ok := m.documents[d]

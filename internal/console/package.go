@@ -50,14 +50,16 @@ type packagesView struct {
 	Pager              pager
 	// Unknown says why the packages are not known, or not all. Empty when they are.
 	Unknown string
-	// CSV is where the list can be had as a file.
-	Counts counts
+	// Downloads are where the list can be had as a file.
+	Downloads []download
+	Counts    counts
 }
 
 type packagesTable struct {
-	ID, Caption   string
-	Name, Version column
-	List          []shippedPackage
+	ID, Caption string
+	// Name, Version and Findings are the heads of the columns that it can be sorted by.
+	Name, Version, Findings column
+	List                    []shippedPackage
 }
 
 func (t *packagesTable) fill(all []account.Package) {
@@ -73,7 +75,7 @@ func (c *Console) packagesPage(ctx context.Context, p *page, t target) (templ.Co
 	}
 	query := account.PackageQuery{
 		Text: p.q.text("text"), Licence: p.q.text("licence"),
-		Sort: p.q.sorted("name", "version"),
+		Sort: p.q.sorted("name", "version", "findings"),
 	}
 	subjects := []string{"", "all"}
 	for _, d := range sbomSubjects(&found) {
@@ -100,8 +102,11 @@ func (c *Console) packagesPage(ctx context.Context, p *page, t target) (templ.Co
 	v.Table = packagesTable{
 		ID: "packages-list", Caption: "Packages of " + v.Frame.Label,
 		Name: p.q.column("Package", "name", order), Version: p.q.column("Version", "version", order),
+		Findings: p.q.mostFirst("Findings", "findings", order),
 	}
 	v.Table.fill(list.Items)
+	v.Downloads = c.listDownloads(&found, "packages",
+		"text", query.Text, "licence", query.Licence, "subject", string(query.Subject), "sort", query.Sort)
 	p.Title = "Packages of " + v.Frame.Label
 	return packagesContent(p, v), nil
 }

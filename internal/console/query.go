@@ -113,6 +113,19 @@ func (q query) column(label, key, current string) column {
 	return c
 }
 
+// mostFirst is the head of a column whose word alone puts the largest first, and with a
+// minus before it the smallest.
+func (q query) mostFirst(label, key, current string) column {
+	c := q.column(label, key, current)
+	switch c.Order {
+	case "ascending":
+		c.Order = "descending"
+	case "descending":
+		c.Order = "ascending"
+	}
+	return c
+}
+
 func orderWord(key string) string {
 	if strings.HasPrefix(key, "-") {
 		return "descending"

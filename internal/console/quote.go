@@ -39,10 +39,13 @@ func quoted(text string) string {
 	return string(b)
 }
 
-// hcl makes text a string of HCL, in which nothing is filled in.
-func hcl(text string) string {
-	return quoted(strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text))
+// nomadText is text in which Nomad fills nothing in.
+func nomadText(text string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text)
 }
+
+// composed makes text a string of YAML in which Compose fills nothing in.
+func composed(text string) string { return strings.ReplaceAll(quoted(text), "$", "$$") }
 
 // label makes text a name of DNS (RFC 1123), as platforms want names: lower-case letters,
 // digits and hyphens.

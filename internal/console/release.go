@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/a-h/templ"
 
@@ -40,22 +39,25 @@ type releaseView struct {
 	PackSays  string
 	// PackagesUnknown says why the packages are not known, or not all.
 	PackagesUnknown string
+	Receipt         gateReceipt
+	Counted         []countedLine
 	Provenance      *provenance
 	// NoProvenance says why there is none.
 	NoProvenance string
 	Layers       []layers
 	NoLayers     string // the platforms whose layers were not recorded
 	Documents    []document
-	Run          []snippet
-	Verify       verifyGuide
-	Reproduce    []snippet
-	History      []change
-	Changes      []evidenceChange
-	Over         templ.Component
-	PreviousURL  string // compares with the release before, empty where there is none
-	// Asked: a rescan was just asked for.
-	Asked bool
-	Jobs  jobs
+	// Downloads are made from what is known, where there is an API.
+	Downloads   []download
+	Run         []snippet
+	Verify      verifyGuide
+	Reproduce   []snippet
+	History     []change
+	Changes     []evidenceChange
+	Over        templ.Component
+	PreviousURL string // compares with the release before, empty where there is none
+	// Asked is a rescan that was just asked for, nil when none was.
+	Asked *request
 }
 
 // verdict is a verdict with its reasons.
@@ -154,12 +156,15 @@ func (c *Console) releasePage(ctx context.Context, p *page, t target) (templ.Com
 	v.Packages.fill(packages.Items)
 	v.PackSays = pagerOf(p.q, len(packages.Items), packages.Next, packages.Total, "package").Says
 	v.PreviousURL = previousURL(&found.Standing, component.Trend)
-	if v.Asked = p.q.values.Get("asked") != ""; v.Asked {
-		progress, err := s.Progress(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("read progress: %w", err)
-		}
-		v.Jobs = newJobs(progress, p.at)
+	if v.Receipt, err = c.receipt(ctx, &found, p); err != nil {
+		return nil, err
+	}
+	v.Counted = newCounted(&found, &v.Receipt)
+	if p.Docs != "" {
+		v.Downloads = downloads(&found)
+	}
+	if v.Asked, err = c.asked(ctx, p, subject{t.Repository, found.Image.Digest}); err != nil {
+		return nil, err
 	}
 	p.Title = v.Frame.Label
 	return releaseContent(p, v), nil
@@ -177,7 +182,7 @@ func newReleaseView(r *account.Release, p *page) *releaseView {
 	}
 	v.Packages = packagesTable{
 		ID: "packages", Caption: "Packages of " + v.Frame.Label,
-		Name: column{Label: "Package"}, Version: column{Label: "Version"},
+		Name: column{Label: "Package"}, Version: column{Label: "Version"}, Findings: column{Label: "Findings"},
 	}
 	v.PackagesUnknown = packagesUnknown(r)
 	v.Provenance = newProvenance(r, p)
@@ -185,9 +190,7 @@ func newReleaseView(r *account.Release, p *page) *releaseView {
 		v.NoProvenance = why(r, release.PaperProvenance)
 	}
 	v.Layers, v.NoLayers = newLayers(r)
-	for _, d := range r.Documents {
-		v.Documents = append(v.Documents, newDocument(d))
-	}
+	v.Documents = newDocuments(r.Documents)
 	v.Run = runSnippets(r)
 	v.Verify = newVerifyGuide(r)
 	v.Reproduce = reproduceSnippets(r)
@@ -220,56 +223,6 @@ func previousURL(s *account.Standing, trend []account.Standing) string {
 		}
 	}
 	return ""
-}
-
-// provenance is what verified provenance says of the build.
-type provenance struct {
-	Facts []stateditem
-	// Rebuilders are those who built the same digest.
-	Rebuilders []string
-}
-
-type stateditem struct {
-	Name  string
-	Value string
-	// URL is set where the value may be a link, When where it is a time.
-	URL  string
-	When *moment
-	Code bool
-}
-
-func newProvenance(r *account.Release, p *page) *provenance {
-	b := r.Build
-	if b == nil {
-		return nil
-	}
-	v := &provenance{Rebuilders: r.Rebuilders}
-	add := func(name, value string, code bool) {
-		if value != "" {
-			v.Facts = append(v.Facts, stateditem{Name: name, Value: value, URL: safeLink(value), Code: code})
-		}
-	}
-	add("Vouched for by", b.Signer, false)
-	add("Builder", b.Builder, false)
-	add("Kind of build", b.Type, false)
-	add("Run", b.Invocation, false)
-	add("Source", b.Source, false)
-	add("Commit", b.Commit, true)
-	add("Base image", b.Base, true)
-	for _, name := range toolNames(b) {
-		add("Toolchain: "+name, b.Tools[name], false)
-	}
-	if d := buildTime(b); d.Class != "unknown" {
-		add("Build duration", d.Text, false)
-	}
-	at := func(name string, t time.Time) {
-		if !t.IsZero() {
-			v.Facts = append(v.Facts, stateditem{Name: name, When: optional(t, p.at)})
-		}
-	}
-	at("Started", b.Started)
-	at("Finished", b.Finished)
-	return v
 }
 
 // layers are those of a platform.
@@ -316,47 +269,6 @@ func newLayers(r *account.Release) (all []layers, missing string) {
 		}
 	}
 	return all, strings.Join(names, ", ")
-}
-
-// document is a document that can be had.
-type document struct {
-	Name, On, URL string
-	Digest        string
-	State         state
-	Signer        string
-	Uploaded      string
-	Size          string
-	Packages      string
-	Failure       string
-}
-
-func newDocument(d account.Document) document {
-	v := document{
-		Name: documentName(d), On: d.On, URL: documentURL(d.Digest), Digest: string(d.Digest),
-		Signer: d.Signer, Uploaded: d.Uploaded, Size: size(d.Size), Failure: d.Failure,
-		State: state{Class: "absent", Word: "Not verified"},
-	}
-	switch {
-	case d.Verified:
-		v.State = evidenceState(release.StateVerified)
-	case d.Uploaded != "":
-		v.State.Word = "Uploaded"
-	}
-	if d.Kind == release.PaperSBOM {
-		v.Packages = plural(d.Packages, "package")
-		if d.Unidentified > 0 {
-			v.Packages += fmt.Sprintf(", %d of them without a purl", d.Unidentified)
-		}
-	}
-	return v
-}
-
-// documentName says what a document is.
-func documentName(d account.Document) string {
-	if d.Kind == release.PaperSBOM {
-		return strings.TrimSpace("SBOM " + strings.TrimSpace(d.Format+" "+d.Version))
-	}
-	return kindName(d.Kind)
 }
 
 // kindName is a kind of paper as people write it.

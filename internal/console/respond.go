@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -40,7 +41,7 @@ func (c *Console) show(v view) http.Handler {
 			c.fail(w, r, err)
 			return
 		}
-		c.render(w, r, http.StatusOK, content)
+		c.render(w, r, cmp.Or(p.status, http.StatusOK), content)
 	})
 }
 

@@ -1,8 +1,10 @@
 package console
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 )
@@ -67,9 +69,9 @@ func (s runnable) kubernetesNote() string {
 
 func (s runnable) nomadNote() string {
 	if s.Service == "" {
-		return "nomad job run FILE"
+		return "nomad job run -json FILE"
 	}
-	return "Reads the URL of the database from the Nomad variable nomad/jobs/" + s.Name + "."
+	return "nomad job run -json FILE. Reads the URL of the database from the Nomad variable nomad/jobs/" + s.Name + "; without Consul, the provider is nomad."
 }
 
 // memory is the limit of a service in MiB, and port where it listens (deploy/container.json).
@@ -139,19 +141,19 @@ func (s runnable) environment() []environment {
 
 func (s runnable) compose() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "services:\n  %s:\n    image: %s\n", s.Name, quoted(s.Image))
+	fmt.Fprintf(&b, "services:\n  %s:\n    image: %s\n", s.Name, composed(s.Image))
 	if s.Service == "" {
 		return strings.TrimRight(b.String(), "\n")
 	}
 	b.WriteString("    user: \"65532:65532\"\n    read_only: true\n    cap_drop: [ALL]\n    security_opt: [\"no-new-privileges:true\"]\n")
-	b.WriteString("    tmpfs: [\"/tmp:size=16777216,noexec,nosuid,nodev\"]\n    stop_grace_period: 30s\n    restart: unless-stopped\n    pids_limit: 256\n")
+	b.WriteString("    tmpfs: [\"/tmp:size=16777216,noexec,nosuid,nodev\"]\n    stop_grace_period: 30s\n    stop_signal: SIGTERM\n    restart: unless-stopped\n    pids_limit: 256\n")
 	fmt.Fprintf(&b, "    mem_limit: %dm\n    secrets: [database_url]\n", s.memory())
 	if s.Service == "web" {
 		b.WriteString("    ports: [\"127.0.0.1:8080:8080\"]\n")
 	}
 	b.WriteString("    environment:\n      TALLYMAN_DATABASE_URL_FILE: /run/secrets/database_url\n")
 	for _, e := range s.environment() {
-		fmt.Fprintf(&b, "      %s: %s\n", e.name, quoted(e.value))
+		fmt.Fprintf(&b, "      %s: %s\n", e.name, composed(e.value))
 	}
 	fmt.Fprintf(&b, "    healthcheck:\n      test: [CMD, /%s, healthcheck]\n      interval: 10s\n      timeout: 3s\n", s.Service)
 	b.WriteString("secrets:\n  database_url:\n    file: ./secrets/database_url")
@@ -166,7 +168,7 @@ func (s runnable) kubernetes() string {
 		fmt.Fprintf(&b, "      containers:\n        - name: %s\n          image: %s", s.Name, quoted(s.Image))
 		return b.String()
 	}
-	b.WriteString("      automountServiceAccountToken: false\n      terminationGracePeriodSeconds: 30\n      securityContext:\n")
+	b.WriteString("      automountServiceAccountToken: false\n      enableServiceLinks: false\n      terminationGracePeriodSeconds: 30\n      securityContext:\n")
 	b.WriteString("        {runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, fsGroup: 65532, seccompProfile: {type: RuntimeDefault}}\n")
 	fmt.Fprintf(&b, "      containers:\n        - name: %s\n          image: %s\n          args: [%s]\n          env:\n", s.Service, quoted(s.Image), s.argument())
 	b.WriteString("            - {name: TALLYMAN_DATABASE_URL_FILE, value: /run/secrets/tallyman/database_url}\n")
@@ -174,6 +176,7 @@ func (s runnable) kubernetes() string {
 		fmt.Fprintf(&b, "            - {name: %s, value: %s}\n", e.name, quoted(e.value))
 	}
 	fmt.Fprintf(&b, "          ports: [{name: http, containerPort: %d}]\n", s.port())
+	fmt.Fprintf(&b, "          startupProbe: {exec: {command: [/%s, healthcheck]}, periodSeconds: 2, timeoutSeconds: 3, failureThreshold: 30}\n", s.Service)
 	fmt.Fprintf(&b, "          readinessProbe: {exec: {command: [/%s, healthcheck]}, timeoutSeconds: 3}\n", s.Service)
 	b.WriteString("          livenessProbe: {httpGet: {path: /healthz, port: http}, timeoutSeconds: 3}\n")
 	fmt.Fprintf(&b, "          resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: %dMi}}\n", s.memory())
@@ -184,30 +187,42 @@ func (s runnable) kubernetes() string {
 	return b.String()
 }
 
+// nomad is a job in the form of the API, as deploy/nomad has it: every part of it can be
+// checked against Nomad's own types.
 func (s runnable) nomad() string {
+	type object = map[string]any
+	config := object{"image": nomadText(s.Image)}
+	task := object{"Name": s.Name, "Driver": "docker", "Config": config}
+	group := object{"Name": s.Name, "Tasks": []any{task}}
+	if s.Service != "" {
+		config["args"], config["ports"] = []string{s.argument()}, []string{"http"}
+		config["readonly_rootfs"], config["cap_drop"] = true, []string{"ALL"}
+		config["security_opt"], config["pids_limit"] = []string{"no-new-privileges"}, 256
+		config["mounts"] = []object{{"type": "tmpfs", "target": "/tmp", "tmpfs_options": object{"size": 16 << 20}}}
+		env := object{"TALLYMAN_DATABASE_URL_FILE": "${NOMAD_SECRETS_DIR}/database_url"}
+		for _, e := range s.environment() {
+			env[e.name] = nomadText(e.value)
+		}
+		task["User"], task["Env"] = "65532:65532", env
+		task["KillSignal"], task["KillTimeout"] = "SIGTERM", 30*time.Second
+		task["Resources"] = object{"CPU": 100, "MemoryMB": s.memory()}
+		task["Templates"] = []object{{
+			"DestPath": "secrets/database_url", "Perms": "0400", "Uid": 65532, "Gid": 65532, "ErrMissingKey": true,
+			"EmbeddedTmpl": `{{ with nomadVar "nomad/jobs/` + s.Name + `" }}{{ .database_url }}{{ end }}`,
+		}}
+		group["Networks"] = []object{{"DynamicPorts": []object{{"Label": "http", "To": s.port()}}}}
+		group["Services"] = []object{{"Name": s.Name, "PortLabel": "http", "Provider": "consul", "Checks": []object{{
+			"Name": "healthcheck", "Type": "script", "TaskName": s.Name, "Command": "/" + s.Service, "Args": []string{"healthcheck"},
+			"Interval": 10 * time.Second, "Timeout": 3 * time.Second,
+		}}}}
+	}
+	job := object{"Job": object{"ID": s.Name, "Name": s.Name, "Type": "service", "Datacenters": []string{"*"}, "TaskGroups": []object{group}}}
 	var b strings.Builder
-	fmt.Fprintf(&b, "job %[1]q {\n  group %[1]q {\n", s.Name)
-	if s.Service == "web" {
-		b.WriteString("    network {\n      port \"http\" { to = 8080 }\n    }\n")
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(job); err != nil {
+		panic(fmt.Sprintf("encode a job: %v", err)) // strings and numbers can be encoded
 	}
-	fmt.Fprintf(&b, "    task %q {\n      driver = \"docker\"\n      config {\n        image = %s\n", s.Name, hcl(s.Image))
-	if s.Service == "" {
-		b.WriteString("      }\n    }\n  }\n}")
-		return b.String()
-	}
-	fmt.Fprintf(&b, "        args = [%q]\n", s.argument())
-	if s.Service == "web" {
-		b.WriteString("        ports = [\"http\"]\n")
-	}
-	b.WriteString("        readonly_rootfs = true\n        cap_drop = [\"all\"]\n        security_opt = [\"no-new-privileges\"]\n        pids_limit = 256\n")
-	b.WriteString("        mount {\n          type = \"tmpfs\"\n          target = \"/tmp\"\n          tmpfs_options { size = 16777216 }\n        }\n      }\n")
-	b.WriteString("      user = \"65532:65532\"\n      kill_timeout = \"30s\"\n")
-	b.WriteString("      template {\n        destination = \"secrets/database_url\"\n        perms = \"0400\"\n        uid = 65532\n        gid = 65532\n")
-	fmt.Fprintf(&b, "        data = \"{{ with nomadVar \\\"nomad/jobs/%s\\\" }}{{ .database_url }}{{ end }}\"\n      }\n", s.Name)
-	b.WriteString("      env {\n        TALLYMAN_DATABASE_URL_FILE = \"${NOMAD_SECRETS_DIR}/database_url\"\n")
-	for _, e := range s.environment() {
-		fmt.Fprintf(&b, "        %s = %s\n", e.name, hcl(e.value))
-	}
-	fmt.Fprintf(&b, "      }\n      resources {\n        memory = %d\n      }\n    }\n  }\n}", s.memory())
-	return b.String()
+	return strings.TrimRight(b.String(), "\n")
 }

@@ -49,10 +49,13 @@ func TestTextIsOneStringOfYAML(t *testing.T) {
 	}
 }
 
-func TestTextOfHCLFillsNothingIn(t *testing.T) {
+func TestNothingIsFilledIn(t *testing.T) {
 	t.Parallel()
-	if got, want := hcl(`${x} %{y} "z"`), `"$${x} %%{y} \"z\""`; got != want {
-		t.Errorf("got %s, want %s", got, want)
+	if got, want := nomadText(`${x} %{y} "z"`), `$${x} %%{y} "z"`; got != want {
+		t.Errorf("Nomad: got %s, want %s", got, want)
+	}
+	if got, want := composed(`${x} $y "z"`), `"$${x} $$y \"z\""`; got != want {
+		t.Errorf("Compose: got %s, want %s", got, want)
 	}
 }
 
@@ -144,7 +147,9 @@ func TestCommandsAskForTheSignerThatWasVerified(t *testing.T) {
 			"tallyman verify " + at + " --key cosign.pub --require signature,sbom",
 			"tallyman sbom " + at + " --key cosign.pub --platform linux/arm64 --format cyclonedx | sha256sum",
 		}},
-		"a key in a log": {signed("key my key.pub", 7), []string{"cosign verify --key 'my key.pub' " + at}},
+		"a key that the worker has in a folder": {signed("key /etc/tallyman/cosign.pub", -1), []string{"cosign verify --key cosign.pub --insecure-ignore-tlog=true " + at}},
+		"a key of a service":                    {signed("key awskms:///alias/release", 7), []string{"cosign verify --key awskms:///alias/release " + at}},
+		"a key in a log":                        {signed("key my key.pub", 7), []string{"cosign verify --key 'my key.pub' " + at}},
 		"an identity": {signed("https://ci.example/w@refs/tags/v1 (issuer https://issuer.example)", 7), []string{
 			"cosign verify --certificate-identity https://ci.example/w@refs/tags/v1 --certificate-oidc-issuer https://issuer.example " + at,
 			"tallyman verify " + at + " --identity https://ci.example/w@refs/tags/v1 --issuer https://issuer.example --trusted-root trusted_root.json --require signature,sbom",
@@ -158,6 +163,40 @@ func TestCommandsAskForTheSignerThatWasVerified(t *testing.T) {
 				if !slices.Contains(strings.Split(got, "\n"), want) {
 					t.Errorf("got\n%s\nwant a line\n%s", got, want)
 				}
+			}
+		})
+	}
+}
+
+func TestAnSBOMIsAskedForOnlyWhereOneIsMeant(t *testing.T) {
+	t.Parallel()
+	on := func(subject, digest release.Digest, place, format string) account.Document {
+		return account.Document{Kind: release.PaperSBOM, Subject: subject, On: place, Digest: digest, Verified: true, Format: format}
+	}
+	const one, other = indexDigest, platformDigest // of documents
+	tests := map[string]struct {
+		documents []account.Document
+		want      []string
+	}{
+		"on a platform":                      {[]account.Document{on(platformDigest, one, "linux/arm64", "SPDX")}, []string{"--platform linux/arm64 --format spdx"}},
+		"on the index alone":                 {[]account.Document{on(indexDigest, one, "index", "SPDX")}, []string{"--format spdx"}},
+		"on the index, in two formats":       {[]account.Document{on(indexDigest, one, "index", "CycloneDX"), on(indexDigest, other, "index", "SPDX")}, []string{"--format cyclonedx"}},
+		"on a platform, and on the index":    {[]account.Document{on(platformDigest, one, "linux/arm64", "SPDX"), on(indexDigest, one, "index", "SPDX")}, []string{"--platform linux/arm64 --format spdx"}},
+		"on the index, of several platforms": {[]account.Document{on(indexDigest, one, "index", "SPDX"), on(indexDigest, other, "index", "SPDX")}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := signed("key cosign.pub", -1)
+			r.Documents = tt.documents
+			var got []string
+			for line := range strings.SplitSeq(commandsOf(newVerifyGuide(r)), "\n") {
+				if rest, ok := strings.CutPrefix(line, "tallyman sbom ghcr.io/a/web@"+string(indexDigest)+" --key cosign.pub "); ok {
+					got = append(got, strings.TrimSuffix(rest, " | sha256sum"))
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
@@ -197,8 +236,18 @@ func TestReproducingChecksTheCommitAndTheDigest(t *testing.T) {
 		t.Errorf("without provenance: got %v", got)
 	}
 	r.Build = &release.Build{Source: "git+https://github.com/tallyman-io/tallyman@refs/tags/v1.2.3", Commit: "c0ffee"}
-	got := reproduceSnippets(r)[0].Text
-	for _, want := range []string{"git checkout v1.2.3\n", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt"} {
+	r.Pieces = []account.Piece{{Kind: release.PaperProvenance, Subject: indexDigest, State: release.StateVerified, Papers: []ledger.Paper{
+		{State: release.StateVerified, Signer: "key my key.pub", LogIndex: -1},
+	}}}
+	all := reproduceSnippets(r)
+	var got string
+	for _, s := range all {
+		got += strings.ReplaceAll(s.Text, " \\\n  ", " ") + "\n"
+	}
+	for _, want := range []string{
+		"tallyman reproduce ghcr.io/tallyman-io/tallyman/web@" + string(indexDigest) + " --key 'my key.pub'\n",
+		"TALLYMAN_REGISTRY=ghcr.io/tallyman-io/tallyman tallyman reproduce v1.2.3 --key 'my key.pub'\n", "git checkout v1.2.3 && ", `test "$(git rev-parse HEAD)" = c0ffee`, "make snapshot", "grep " + string(indexDigest) + " rehearsal/digests.txt",
+	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("got\n%s\nwant %q in it", got, want)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
@@ -107,6 +108,35 @@ type counts struct {
 	Why                                       string
 	Critical, High, Medium, Low, Unscored     figure
 	Suppressed, Fixable, Packages, Unlookable int
+
+	raw counter
+}
+
+// counter has what was counted before VEX, and why that is not known.
+type counter struct {
+	levels ledger.Levels
+	why    string
+}
+
+// Raw are the counts before VEX.
+func (c counts) Raw() counts {
+	if c.raw.why != "" {
+		return unknownCounts(c.raw.why)
+	}
+	return levelCounts(c.raw.levels)
+}
+
+func levelCounts(l ledger.Levels) counts {
+	return counts{
+		Known:    true,
+		Critical: count(l.Critical).alarming(), High: count(l.High), Medium: count(l.Medium),
+		Low: count(l.Low + l.None), Unscored: count(l.Unscored),
+	}
+}
+
+func unknownCounts(why string) counts {
+	u := unknownFigure(why)
+	return counts{Why: why, Critical: u, High: u, Medium: u, Low: u, Unscored: u, raw: counter{why: why}}
 }
 
 func newCounts(v *account.Verdict) counts {
@@ -118,15 +148,15 @@ func newCounts(v *account.Verdict) counts {
 		why = notCounted(v)
 	default:
 		c := v.Counts
-		return counts{
-			Known:    true,
-			Critical: count(c.Critical).alarming(), High: count(c.High), Medium: count(c.Medium),
-			Low: count(c.Low + c.None), Unscored: count(c.Unscored),
-			Suppressed: c.Suppressed, Fixable: c.Fixable, Packages: c.Packages, Unlookable: c.Unknown,
+		all := levelCounts(ledger.Levels{Critical: c.Critical, High: c.High, Medium: c.Medium, Low: c.Low, None: c.None, Unscored: c.Unscored})
+		all.Suppressed, all.Fixable, all.Packages, all.Unlookable = c.Suppressed, c.Fixable, c.Packages, c.Unknown
+		var known bool
+		if all.raw.levels, known = c.BeforeVEX(); !known {
+			all.raw.why = "counted before this was kept; the next change of the verdict tells"
 		}
+		return all
 	}
-	u := unknownFigure(why)
-	return counts{Why: why, Critical: u, High: u, Medium: u, Low: u, Unscored: u}
+	return unknownCounts(why)
 }
 
 // notCounted is the reason why findings could not be counted, as the verdict has it.

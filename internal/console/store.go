@@ -52,4 +52,7 @@ type activityStore interface {
 	WaveDetail(ctx context.Context, id int64) (account.WaveDetail, error)
 	Progress(ctx context.Context) ([]ledger.Progress, error)
 	Queue(ctx context.Context) (account.Queue, error)
+	// Asked is the latest request for a look at an image, or at the repository where no
+	// digest is given.
+	Asked(ctx context.Context, repository string, digest release.Digest) (account.Asked, error)
 }

@@ -80,6 +80,12 @@ func refName(s *account.Standing) string {
 
 func documentURL(d release.Digest) string { return "/documents/" + escapePart(string(d)) }
 
+// ReleasePage is the address of the page of a release.
+func ReleasePage(ref account.Ref) string { return releaseURL(ref.Repository, ref.Name) }
+
+// AdvisoryPage is the address of the page of an advisory.
+func AdvisoryPage(id string) string { return advisoryURL(id) }
+
 func searchURL(term string) string { return withQuery("/search", "q", term) }
 
 func compareURL(repository, from, to string) string {

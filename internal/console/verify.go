@@ -1,6 +1,7 @@
 package console
 
 import (
+	"path"
 	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -29,6 +30,10 @@ type signer struct {
 // issuer. logged says whether the signature is in a transparency log.
 func newSigner(text string, logged bool) (signer, bool) {
 	if key, ok := strings.CutPrefix(text, "key "); ok {
+		// Whoever pastes it has the file where they paste, and not where the worker has it.
+		if !strings.Contains(key, "://") {
+			key = path.Base(key)
+		}
 		s := signer{cosign: "--key " + shell(key), tallyman: "--key " + shell(key), key: key}
 		if !logged {
 			s.cosign += " --insecure-ignore-tlog=true"
@@ -182,7 +187,7 @@ func attestationType(predicate string) string {
 // sbomSnippet gets an SBOM out of the registry and says what its hash has to be: that of
 // the bytes that this page serves.
 func sbomSnippet(r *account.Release, d account.Document, image string, who signer) (snippet, bool) {
-	if !d.Verified || d.Uploaded != "" {
+	if !d.Verified || d.Uploaded != "" || d.Subject == r.Image.Digest && !alone(r, &d) {
 		return snippet{}, false
 	}
 	command := "tallyman sbom " + shell(image) + " \\\n  " + who.tallyman
@@ -204,6 +209,21 @@ func sbomSnippet(r *account.Release, d account.Document, image string, who signe
 	}, true
 }
 
+// alone tells whether an SBOM on the index can be asked for: it is the only one there of
+// its format, and lies on no platform, where it is asked for already.
+func alone(r *account.Release, d *account.Document) bool {
+	for i := range r.Documents {
+		other := &r.Documents[i]
+		if other.Kind != release.PaperSBOM || other.Subject == d.Subject && other.Digest == d.Digest {
+			continue
+		}
+		if other.Digest == d.Digest || other.Subject == d.Subject && other.Format == d.Format {
+			return false
+		}
+	}
+	return true
+}
+
 // reproduceSnippets are the commands that build the image of a release again.
 func reproduceSnippets(r *account.Release) []snippet {
 	if r.Build == nil {
@@ -217,27 +237,57 @@ func reproduceSnippets(r *account.Release) []snippet {
 	if checkout == "" {
 		checkout = r.Build.Commit
 	}
-	clone := "git clone " + shell(source) + " source && cd source\ngit checkout " + shell(checkout)
-	commit := "test \"$(git rev-parse HEAD)\" = " + shell(r.Build.Commit)
+	// One command after the other only while all goes well: the rest is not meant for
+	// where it is pasted.
+	const and = " && \\\n  "
+	clone := "git clone " + shell(source) + " source && cd source" + and + "git checkout " + shell(checkout) + and +
+		"test \"$(git rev-parse HEAD)\" = " + shell(r.Build.Commit)
 	if ownService(r.Image.Repository) == "" {
 		return []snippet{{
 			ID: "reproduce-tag", Label: "From the source that the provenance names",
 			Note: "How it is built from there, the project says. The image has to be " + string(r.Image.Digest) + ".",
-			Text: clone + "\n" + commit,
+			Text: clone,
 		}}
 	}
-	return []snippet{
-		{
-			ID: "reproduce-tag", Label: "Bit for bit, with the tools pinned at the tag",
+	own := reproduceByCommand(r, tag)
+	return append(own,
+		snippet{
+			ID: "reproduce-tag", Label: "By hand: bit for bit, with the tools pinned at the tag",
 			Note: "Ends with 0 when the digest is the one of this release. Publishes nothing.",
-			Text: clone + "\n" + commit + " && make snapshot && grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
+			Text: clone + and + "make snapshot" + and + "grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
 		},
-		{
+		snippet{
 			ID: "reproduce-source", Label: "The same, compiled in the pinned golang image",
 			Note: "Same toolchain, same flags, same digest.",
-			Text: clone + "\nTALLYMAN_BINARY_FROM=source make snapshot && grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
-		},
+			Text: clone + and + "TALLYMAN_BINARY_FROM=source make snapshot" + and + "grep " + shell(string(r.Image.Digest)) + " rehearsal/digests.txt",
+		})
+}
+
+// reproduceByCommand are the commands that verify the provenance, build the commit that it
+// names, and compare; none where nobody can be named whose provenance counts.
+func reproduceByCommand(r *account.Release, tag string) []snippet {
+	paper := verifiedPaper(r, release.PaperProvenance)
+	if paper == nil {
+		return nil
 	}
+	who, ok := newSigner(paper.Signer, paper.LogIndex >= 0)
+	if !ok {
+		return nil
+	}
+	all := []snippet{{
+		ID: "reproduce-image", Label: "With tallyman, from anywhere",
+		Note: "Clones the commit that the provenance names, builds it, and compares layer by layer. 0: identical. 1: different, and in what. 3: could not tell.",
+		Text: "tallyman reproduce " + shell(r.Image.Repository+"@"+string(r.Image.Digest)) + " \\\n  " + who.tallyman,
+	}}
+	if tag != "" {
+		registry, _ := cutRepository(r.Image.Repository)
+		all = append(all, snippet{
+			ID: "reproduce-release", Label: "With tallyman, in a clone: all images of the release",
+			Note: "From the clone's own source, whose commit has to be the one of the provenance.",
+			Text: "TALLYMAN_REGISTRY=" + shell(strings.TrimSuffix(registry, "/")) + " tallyman reproduce " + shell(tag) + " \\\n  " + who.tallyman,
+		})
+	}
+	return all
 }
 
 // sourceOf reads an SPDX download location: git+<URL>@refs/tags/<tag>. Only https is

@@ -49,6 +49,9 @@ type Options struct {
 	Records []Attachment
 	// Progress may be nil.
 	Progress Progress
+	// Most bounds what goes in, in bytes before they are compressed, with [ErrLimit] when
+	// it is more; 0 for no bound.
+	Most int64
 	// Wait is between attempts to read from a registry.
 	Wait retry.Wait
 }
@@ -328,6 +331,9 @@ func (c *collection) pack(ctx context.Context, p *packer, o *own) error {
 	var done, total int64
 	for _, b := range all {
 		total += b.Size
+	}
+	if most := c.options.Most; most > 0 && total > most {
+		return fmt.Errorf("%w: expected at most %d bytes, found %d", ErrLimit, most, total)
 	}
 	for _, b := range all {
 		c.options.Progress.tell("write", done, total)

@@ -145,10 +145,14 @@ func (v *View) ageFacts(sboms []ledger.Document, a *policy.Advisories) {
 // CountsOf returns what was counted for a verdict.
 func CountsOf(f *policy.Facts) ledger.Counts {
 	c := f.Findings.Counts
-	return ledger.Counts{
+	counts := ledger.Counts{
 		Known: f.Findings.Known, Critical: c.Critical, High: c.High, Medium: c.Medium, Low: c.Low, None: c.None, Unscored: c.Unscored,
 		Suppressed: f.Findings.Suppressed, Fixable: f.Findings.Fixable.Total(), Packages: f.Packages.Count, Unknown: f.Packages.Unknown,
 	}
+	if counts.Suppressed > 0 {
+		counts.Raw = ledger.Levels(f.Findings.Raw)
+	}
+	return counts
 }
 
 // findingFacts counts findings. Several packages that advisories know as one, such as
@@ -168,11 +172,16 @@ func (v *View) findingFacts(c *ledger.Case, packages []ledger.Package, f *policy
 		return
 	}
 	of.Known = true
-	seen, expired := make(map[[3]string]bool), make(map[string]bool)
+	seen, raw, expired := make(map[[3]string]bool), make(map[[3]string]bool), make(map[string]bool)
 	for i := range packages {
 		p := &packages[i]
 		for j := range p.Findings {
 			found := &p.Findings[j]
+			what := [3]string{found.Subject.Release() + "/" + found.Subject.Name, found.Subject.Version, found.ID}
+			if !raw[what] {
+				raw[what] = true
+				count(&of.Raw, found.Severity.Level)
+			}
 			holds, suppressed := v.Statements.Statement(c, p.PURL, &found.Finding, v.At)
 			if suppressed {
 				of.Suppressed++
@@ -181,7 +190,6 @@ func (v *View) findingFacts(c *ledger.Case, packages []ledger.Package, f *policy
 			if ended := holds.Ended(); ended != "" {
 				expired[ended+" for "+found.ID] = true
 			}
-			what := [3]string{found.Subject.Release() + "/" + found.Subject.Name, found.Subject.Version, found.ID}
 			if seen[what] {
 				continue
 			}

@@ -142,7 +142,7 @@ type Entry struct {
 	Key int64
 	At  time.Time
 	// Actor is the name of who did it, ActorID identifies them, Via says how they
-	// came in: token, session, anonymous, or system.
+	// came in: token, session, anonymous, hook, or system.
 	Actor, ActorID, Via string
 	// Action is what was done, such as token.make; Subject is what to.
 	Action, Subject string
@@ -163,4 +163,6 @@ const (
 	ActionBootstrap   = "token.bootstrap"
 	ActionRescan      = "release.rescan"
 	ActionUpload      = "sbom.upload"
+	ActionDossier     = "dossier.ask"
+	ActionAnnounce    = "repository.announce"
 )

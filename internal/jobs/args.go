@@ -17,6 +17,8 @@ const (
 	queueAdvisories = "advisories"
 	queueVerdicts   = "verdicts"
 	queueMessages   = "messages"
+	// queueDossiers is for making dossiers, one at a time.
+	queueDossiers = "dossiers"
 )
 
 // once allows one job for equal arguments at a time: while one waits, runs or is to
@@ -87,6 +89,18 @@ func (notifyArgs) Kind() string { return string(release.StepNotify) }
 // InsertOpts says where and how often it may wait.
 func (notifyArgs) InsertOpts() river.InsertOpts { return once(queueMessages) }
 
+// dossierArgs makes the dossier of an image that somebody asked for.
+type dossierArgs struct {
+	Repository string         `json:"repository" river:"unique"`
+	Digest     release.Digest `json:"digest" river:"unique"`
+}
+
+// Kind names the job in the database.
+func (dossierArgs) Kind() string { return string(release.StepDossier) }
+
+// InsertOpts says where and how often it may wait.
+func (dossierArgs) InsertOpts() river.InsertOpts { return once(queueDossiers) }
+
 // dutyArgs queues what is due: see [tally.Tally.Duty].
 type dutyArgs struct{}
 
@@ -109,6 +123,8 @@ func argsOf(t release.Task) (river.JobArgs, error) {
 		return judgeArgs{t.Wave}, nil
 	case release.StepNotify:
 		return notifyArgs{t.Delivery}, nil
+	case release.StepDossier:
+		return dossierArgs{t.Repository, t.Digest}, nil
 	default:
 		return nil, fmt.Errorf("no job for step %q", t.Step)
 	}

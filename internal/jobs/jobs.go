@@ -146,6 +146,7 @@ func riverConfig(cfg Config, name string) (*river.Config, error) {
 			queueAdvisories: {MaxWorkers: 1},
 			queueVerdicts:   {MaxWorkers: 2},
 			queueMessages:   {MaxWorkers: 2},
+			queueDossiers:   {MaxWorkers: 1},
 		},
 		RescueStuckJobsAfter: rescueAfter,
 		Workers:              workers,

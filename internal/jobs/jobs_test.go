@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/jobs"
 	"github.com/tallyman-io/tallyman/internal/registry/registrytest"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -240,4 +241,30 @@ func TestAFailureIsLoggedOnceWithWhatItMeans(t *testing.T) {
 	if got := strings.Count(b.log.String(), "come back in 2m0s"); got != 1 {
 		t.Errorf("got the failure %d times in the log, want once:\n%s", got, b.log)
 	}
+}
+
+func TestADossierIsMadeSoonAfterItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		b := setup(t, url, 4)
+		r := b.runner(t, time.Hour)
+		start(t, r)
+		b.await(t, "the first look", func(c release.Component) bool { return c.Latest != nil })
+		defer stop(t, r)
+		all, err := b.store.Components(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest := all[0].Latest.Image.Digest
+		if err := b.store.Ask(t.Context(), account.Request{Step: release.StepDossier, Repository: b.Repository, Digest: digest, By: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		b.await(t, "the dossier", func(release.Component) bool {
+			d, err := b.store.Dossier(t.Context(), b.Repository, digest)
+			if err != nil || d.State == account.DossierFailed {
+				t.Fatalf("got %+v, %v, want a dossier", d, err)
+			}
+			return d.State == account.DossierReady
+		})
+	})
 }

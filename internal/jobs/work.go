@@ -33,6 +33,7 @@ const (
 	judgeTimeout    = 10 * time.Minute
 	notifyTimeout   = time.Minute
 	dutyTimeout     = time.Minute
+	dossierTimeout  = 10 * time.Minute
 )
 
 // worker runs the jobs of one kind.
@@ -77,8 +78,9 @@ func react(err error) error {
 	var failed *registry.Error
 	var unknown *tally.UnknownError
 	var later *tally.LaterError
+	var final *tally.FinalError
 	switch {
-	case errors.Is(err, tally.ErrNotConfigured):
+	case errors.Is(err, tally.ErrNotConfigured), errors.As(err, &final):
 		return river.JobCancel(err)
 	case errors.As(err, &later):
 		return river.JobSnooze(max(later.After, 0))
@@ -131,6 +133,13 @@ func addWorkers(workers *river.Workers, t *tally.Tally, log zerolog.Logger) erro
 			timeout: notifyTimeout, log: log,
 			work:  func(ctx context.Context, a notifyArgs) error { return t.Notify(ctx, a.Delivery) },
 			about: func(a notifyArgs, e *zerolog.Event) *zerolog.Event { return e.Str("delivery", a.Delivery) },
+		}),
+		river.AddWorkerSafely(workers, &worker[dossierArgs]{
+			timeout: dossierTimeout, log: log,
+			work: func(ctx context.Context, a dossierArgs) error { return t.Dossier(ctx, a.Repository, a.Digest) },
+			about: func(a dossierArgs, e *zerolog.Event) *zerolog.Event {
+				return e.Str("repository", a.Repository).Str("digest", string(a.Digest))
+			},
 		}),
 		river.AddWorkerSafely(workers, &worker[dutyArgs]{
 			timeout: dutyTimeout, log: log,

@@ -31,6 +31,7 @@ func TestReactionToFailures(t *testing.T) {
 		"unauthorized is left to the interval":      {err: failure(release.CauseUnauthorized, 0), cancel: true},
 		"not found is left to the interval":         {err: failure(release.CauseNotFound, 0), cancel: true},
 		"an invalid answer is left to the interval": {err: failure(release.CauseInvalid, 0), cancel: true},
+		"what was given up is not tried again":      {err: &tally.FinalError{Err: failure(release.CauseUnavailable, 0)}, cancel: true},
 		"not configured is dropped":                 {err: tally.ErrNotConfigured, cancel: true},
 	}
 	for name, tt := range tests {

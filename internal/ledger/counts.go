@@ -23,6 +23,33 @@ type Counts struct {
 	// be told.
 	Packages int `json:"packages"`
 	Unknown  int `json:"unknown"`
+	// Raw is what the numbers of findings would be if nothing were suppressed, where
+	// something is; see [Counts.BeforeVEX].
+	Raw Levels `json:"raw,omitzero"`
+}
+
+// Levels are findings by severity.
+type Levels struct {
+	Critical int `json:"critical"`
+	High     int `json:"high"`
+	Medium   int `json:"medium"`
+	Low      int `json:"low"`
+	None     int `json:"none"`
+	Unscored int `json:"unscored"`
+}
+
+// BeforeVEX returns what would be counted if nothing were suppressed, and whether that
+// is known: verdicts that were kept before it was counted have it only where nothing was
+// suppressed.
+func (c Counts) BeforeVEX() (Levels, bool) {
+	switch {
+	case !c.Known:
+		return Levels{}, false
+	case c.Suppressed == 0:
+		return Levels{c.Critical, c.High, c.Medium, c.Low, c.None, c.Unscored}, true
+	default:
+		return c.Raw, c.Raw != Levels{}
+	}
 }
 
 // Total counts the findings of all severities.

@@ -80,6 +80,8 @@ type Findings struct {
 	// Expired are the statements that would suppress findings, had they not expired, a
 	// sentence each.
 	Expired []string
+	// Raw is what Counts would be if nothing were suppressed.
+	Raw Counts
 	// Fixable are those of Counts of which a fixed version is known.
 	Fixable Counts
 	// CriticalSince is when the oldest of the critical findings was first seen.

@@ -15,14 +15,16 @@ const (
 	StepJudge Step = "judge"
 	// StepNotify delivers a message.
 	StepNotify Step = "notify"
+	// StepDossier makes a dossier of the papers of an image, for who asked for it.
+	StepDossier Step = "dossier"
 )
 
 // Task is a step with what it is about. A task that waits already is not queued
 // again.
 type Task struct {
 	Step       Step
-	Repository string // of discover and ingest
-	Digest     Digest // of ingest
+	Repository string // of discover, ingest and dossier
+	Digest     Digest // of ingest and dossier
 	Ecosystem  string // of sync
 	Wave       int64  // of judge
 	Delivery   string // of notify

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	rtmetrics "runtime/metrics"
 	"slices"
+	"sort"
 	"strconv"
 	"sync"
 	"time"
@@ -104,17 +105,22 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (m *metrics) writeRequests(e *Exposition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	byRoute := func(a, b routeLabels) int {
+	byRoute := func(a, b *routeLabels) int {
 		return cmp.Or(cmp.Compare(a.route, b.route), cmp.Compare(a.method, b.method))
 	}
 	e.Family("tallyman_http_requests_total", counter, "Requests answered, by the pattern of the route.")
-	for _, l := range slices.SortedFunc(maps.Keys(m.requests), func(a, b requestLabels) int {
-		return cmp.Or(byRoute(a.routeLabels, b.routeLabels), cmp.Compare(a.code, b.code))
-	}) {
+	requests := slices.Collect(maps.Keys(m.requests))
+	sort.Slice(requests, func(i, j int) bool {
+		a, b := &requests[i], &requests[j]
+		return cmp.Or(byRoute(&a.routeLabels, &b.routeLabels), cmp.Compare(a.code, b.code)) < 0
+	})
+	for _, l := range requests {
 		e.sample("", float64(m.requests[l]), "route", l.route, "method", l.method, "code", strconv.Itoa(l.code))
 	}
 	e.Family("tallyman_http_request_duration_seconds", "histogram", "Time from a request's header to the end of its answer.")
-	for _, l := range slices.SortedFunc(maps.Keys(m.duration), byRoute) {
+	routes := slices.Collect(maps.Keys(m.duration))
+	sort.Slice(routes, func(i, j int) bool { return byRoute(&routes[i], &routes[j]) < 0 })
+	for _, l := range routes {
 		h, total := m.duration[l], uint64(0)
 		for i, n := range h.buckets {
 			total += n

@@ -148,15 +148,24 @@ func (s *Store) Queue(ctx context.Context) (account.Queue, error) {
 				q.Waiting += r.n
 			}
 		}
-		var now int64
-		if err := tx.QueryRowContext(ctx, s.engine.clock()).Scan(&now); err != nil {
-			return fmt.Errorf("read the clock: %w", err)
-		}
-		q.Workers, _, err = scanOne[int](ctx, tx, `SELECT count(*) FROM worker WHERE alive_at >= $1`, now-silentFor.Microseconds())
+		q.Workers, err = s.alive(ctx, tx)
 		return err
 	})
 	if err != nil {
 		return q, fmt.Errorf("read the queue: %w", err)
 	}
 	return q, nil
+}
+
+// alive counts the workers that are.
+func (s *Store) alive(ctx context.Context, tx *transaction) (int, error) {
+	var now int64
+	if err := tx.QueryRowContext(ctx, s.engine.clock()).Scan(&now); err != nil {
+		return 0, fmt.Errorf("read the clock: %w", err)
+	}
+	n, _, err := scanOne[int](ctx, tx, `SELECT count(*) FROM worker WHERE alive_at >= $1`, now-silentFor.Microseconds())
+	if err != nil {
+		return 0, fmt.Errorf("count workers: %w", err)
+	}
+	return n, nil
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -65,7 +66,8 @@ func wantedFinding(f *account.Finding, q account.FindingQuery) bool {
 func sortFindings(all []account.Finding, by string) {
 	name, reverse := strings.CutPrefix(by, "-")
 	level := func(f *account.Finding) int { return rankOf(f.Severity.Level) }
-	slices.SortStableFunc(all, func(a, b account.Finding) int {
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
 		var c int
 		switch name {
 		case "package":
@@ -75,12 +77,12 @@ func sortFindings(all []account.Finding, by string) {
 		case "known":
 			c = a.Known.Compare(b.Known)
 		default:
-			c = cmp.Or(cmp.Compare(level(&b), level(&a)), cmp.Compare(b.Severity.Score, a.Severity.Score))
+			c = cmp.Or(cmp.Compare(level(b), level(a)), cmp.Compare(b.Severity.Score, a.Severity.Score))
 		}
 		if reverse {
 			c = -c
 		}
-		return cmp.Or(c, cmp.Compare(a.PURL, b.PURL), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(c, cmp.Compare(a.PURL, b.PURL), cmp.Compare(a.ID, b.ID)) < 0
 	})
 }
 

@@ -1,13 +1,13 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -60,7 +60,7 @@ func versions() ([]version, error) {
 		}
 		all = append(all, *v)
 	}
-	slices.SortFunc(all, func(a, b version) int { return cmp.Compare(a.number, b.number) })
+	sort.Slice(all, func(i, j int) bool { return all[i].number < all[j].number })
 	return all, nil
 }
 

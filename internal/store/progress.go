@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/ledger"
 )
@@ -16,7 +17,7 @@ func (l *Ledger) RecordProgress(ctx context.Context, p ledger.Progress) error {
 		INSERT INTO progress (job, subject, done, total, note, started_at, updated_at, ended_at, failure)
 		VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8)
 		ON CONFLICT (job, subject) DO UPDATE SET done = excluded.done, total = excluded.total, note = excluded.note,
-			started_at = CASE WHEN progress.ended_at IS NULL AND excluded.done > 0 THEN progress.started_at ELSE excluded.started_at END,
+			started_at = CASE WHEN progress.ended_at IS NULL AND (excluded.done > 0 OR excluded.ended_at IS NOT NULL) THEN progress.started_at ELSE excluded.started_at END,
 			updated_at = excluded.updated_at, ended_at = excluded.ended_at, failure = excluded.failure`,
 		string(p.Step), p.Subject, p.Done, sql.NullInt64{Int64: p.Total, Valid: p.Total > 0}, p.Note, now, ended, p.Failure); err != nil {
 		return fmt.Errorf("record progress of %s %s: %w", p.Step, p.Subject, err)
@@ -24,17 +25,47 @@ func (l *Ledger) RecordProgress(ctx context.Context, p ledger.Progress) error {
 	return nil
 }
 
-// Progress returns how far jobs are, the latest first.
+const progressColumns = `SELECT job, subject, done, total, note, started_at, updated_at, ended_at, failure FROM progress `
+
+func scanProgress(rows *sql.Rows) (p ledger.Progress, err error) {
+	var started, updated int64
+	var total, ended sql.NullInt64
+	err = rows.Scan(&p.Step, &p.Subject, &p.Done, &total, &p.Note, &started, &updated, &ended, &p.Failure)
+	p.Total, p.StartedAt, p.UpdatedAt, p.Ended = total.Int64, fromMicros(started), fromMicros(updated), ended.Valid
+	return p, err
+}
+
+// progressMost bounds how many jobs are told of.
+const progressMost = 200
+
+// Progress returns how far jobs are, the latest first: 200 at most.
 func (s *Store) Progress(ctx context.Context) ([]ledger.Progress, error) {
-	all, err := collect(ctx, s.read, func(rows *sql.Rows) (p ledger.Progress, err error) {
-		var started, updated int64
-		var total, ended sql.NullInt64
-		err = rows.Scan(&p.Step, &p.Subject, &p.Done, &total, &p.Note, &started, &updated, &ended, &p.Failure)
-		p.Total, p.StartedAt, p.UpdatedAt, p.Ended = total.Int64, fromMicros(started), fromMicros(updated), ended.Valid
-		return p, err
-	}, `SELECT job, subject, done, total, note, started_at, updated_at, ended_at, failure FROM progress ORDER BY updated_at DESC, job, subject`)
+	all, err := collect(ctx, s.read, scanProgress, progressColumns+`ORDER BY updated_at DESC, job, subject LIMIT $1`, progressMost)
 	if err != nil {
 		return nil, fmt.Errorf("read progress: %w", err)
 	}
 	return all, nil
+}
+
+const (
+	// progressKept is how long the progress of a job that ended is kept. That of feeds is
+	// kept until the next time: they are few.
+	progressKept = time.Hour
+	// progressLost is how long a job may be silent before nobody believes that it goes on.
+	progressLost = 24 * time.Hour
+)
+
+// ForgetProgress removes the progress of jobs that ended a while ago.
+func (l *Ledger) ForgetProgress(ctx context.Context) error {
+	now := l.now()
+	const old = `job <> 'sync' AND (ended_at <= $1 OR updated_at <= $2)`
+	ended, silent := micros(now.Add(-progressKept)), micros(now.Add(-progressLost))
+	some, _, err := scanOne[int](ctx, l.read, `SELECT count(*) FROM progress WHERE `+old, ended, silent)
+	if err == nil && some > 0 {
+		_, err = l.write.ExecContext(ctx, `DELETE FROM progress WHERE `+old, ended, silent)
+	}
+	if err != nil {
+		return fmt.Errorf("forget progress: %w", err)
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -341,8 +342,9 @@ func repairsOf(releases []account.Standing, criticals map[int64][]account.Findin
 
 // sortRepairs puts the latest first.
 func sortRepairs(all []account.Repair) {
-	slices.SortStableFunc(all, func(a, b account.Repair) int {
-		return cmp.Or(b.KnownAt.Compare(a.KnownAt), cmp.Compare(a.ID, b.ID))
+	sort.SliceStable(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return cmp.Or(b.KnownAt.Compare(a.KnownAt), cmp.Compare(a.ID, b.ID)) < 0
 	})
 }
 

@@ -12,7 +12,8 @@ import (
 
 // Ask writes down what somebody asks the worker for. It returns [account.ErrNotFound]
 // for what the tally does not know, and [account.ErrNotWatched] where no worker would do
-// it.
+// it. To ask for a dossier that is being made, or is kept and not outdated, changes
+// nothing.
 func (s *Store) Ask(ctx context.Context, r account.Request) error {
 	err := s.change(ctx, func(tx *transaction) error { return s.ask(ctx, tx, r) })
 	if err != nil {
@@ -33,14 +34,19 @@ func (s *Store) ask(ctx context.Context, tx *transaction, r account.Request) err
 	}
 	switch r.Step {
 	case release.StepDiscover:
-	case release.StepIngest:
+	case release.StepIngest, release.StepDossier:
 		if _, found, err = scanOne[int](ctx, tx, `SELECT 1 FROM image WHERE repository = $1 AND digest = $2`, r.Repository, string(r.Digest)); err != nil {
 			return err
 		} else if !found {
 			return fmt.Errorf("image %s: %w", r.Digest, account.ErrNotFound)
 		}
 	default:
-		return fmt.Errorf("step %q: expected discover or ingest", r.Step)
+		return fmt.Errorf("step %q: expected discover, ingest or dossier", r.Step)
+	}
+	if r.Step == release.StepDossier {
+		if wanted, err := s.askDossier(ctx, tx, r); err != nil || !wanted {
+			return err
+		}
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO request (step, repository, digest, asked_by, asked_at) VALUES ($1, $2, $3, $4, $5)`,
 		string(r.Step), r.Repository, string(r.Digest), r.By, micros(s.now()))

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -176,19 +175,9 @@ func (s *Store) searchAdvisory(ctx context.Context, tx *transaction, term string
 		return found, err
 	}
 	if len(all) > 0 {
-		slices.SortStableFunc(all, func(a, b account.Advisory) int {
-			return cmp.Compare(boolRank(!strings.EqualFold(a.ID, term)), boolRank(!strings.EqualFold(b.ID, term)))
-		})
-		found.Advisory = &all[0]
+		found.Advisory = &all[max(0, slices.IndexFunc(all, func(a account.Advisory) bool { return strings.EqualFold(a.ID, term) }))]
 	}
 	return found, nil
-}
-
-func boolRank(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // affectedReleases finds the releases that ship a package with a finding of one of the

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/ledger"
@@ -106,9 +107,8 @@ func readKeys(ctx context.Context, tx *transaction, keys []releaseKey) ([]accoun
 		if err != nil {
 			return nil, fmt.Errorf("read releases: %w", err)
 		}
-		slices.SortFunc(part, func(a, b account.Standing) int {
-			return place[releaseKey{a.Image.Repository, a.Version}] - place[releaseKey{b.Image.Repository, b.Version}]
-		})
+		of := func(s *account.Standing) int { return place[releaseKey{s.Image.Repository, s.Version}] }
+		sort.Slice(part, func(i, j int) bool { return of(&part[i]) < of(&part[j]) })
 		all = append(all, part...)
 	}
 	return all, nil

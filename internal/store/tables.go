@@ -8,8 +8,8 @@ import (
 )
 
 // tables are ours, in an order in which rows name only rows of tables before. Those of
-// River, requests, the leases of processes and the sessions of browsers are not among
-// them: they are of one database and of the moment.
+// River, requests, dossiers, the leases of processes and the sessions of browsers are not
+// among them: they are of one database and of the moment.
 func tables() []string {
 	return []string{
 		"repository", "image", "platform", "tag", "release",

@@ -49,7 +49,8 @@ func (t *Tally) Discover(ctx context.Context, repository string) error {
 		return fmt.Errorf("discover %s: %w", repository, err)
 	}
 	look := release.Look{Repository: repository, At: t.cfg.Now(), Outcome: release.OutcomeComplete}
-	seen, failure := t.see(ctx, repository, known)
+	told := t.follow(ctx, release.StepDiscover, repository, "list tags", 0)
+	seen, failure := t.see(ctx, repository, known, told)
 	if failure != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			return fmt.Errorf("discover %s: %w", repository, failure)
@@ -65,6 +66,7 @@ func (t *Tally) Discover(ctx context.Context, repository string) error {
 		err = fmt.Errorf("discover %s: %w", repository, err)
 	}
 	t.report(look, seen, moves)
+	told.end(ctx, fmt.Sprintf("tags: %d, new images: %d", len(seen.Tags), len(seen.Images)), err)
 	return err
 }
 
@@ -96,7 +98,7 @@ func (t *Tally) report(look release.Look, seen release.Sighting, moves []release
 
 // see gathers what the registry tells. With an error, the sighting holds what was
 // found out before it.
-func (t *Tally) see(ctx context.Context, repository string, digests []release.Digest) (release.Sighting, error) {
+func (t *Tally) see(ctx context.Context, repository string, digests []release.Digest, told *telling) (release.Sighting, error) {
 	seen := release.Sighting{Tags: map[string]release.Digest{}}
 	listed, err := t.cfg.Registry.Tags(ctx, repository)
 	if err != nil {
@@ -109,7 +111,10 @@ func (t *Tally) see(ctx context.Context, repository string, digests []release.Di
 	// In batches, so that a registry that allows only so many requests at a time
 	// has the newest versions read, and not all tags resolved and no image read.
 	var failure error
-	for batch := range slices.Chunk(wanted(listed), tagsAtOnce) {
+	names, done := wanted(listed), 0
+	for batch := range slices.Chunk(names, tagsAtOnce) {
+		told.at(ctx, "read tags, and the images that are new", int64(done), int64(len(names)))
+		done += len(batch)
 		err := t.seeBatch(ctx, repository, batch, known, &seen)
 		failure = cmp.Or(failure, err)
 		if err != nil && !isPart(err) {

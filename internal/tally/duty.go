@@ -15,7 +15,7 @@ const rejudgeEvery = 15 * time.Minute
 
 // Duty queues what is due: looks at papers, feeds to fetch, waves to judge, messages to
 // deliver. What was queued and lost is queued again, for all of it follows from what is
-// written down.
+// written down. What was kept for people for a while is removed.
 func (t *Tally) Duty(ctx context.Context) error {
 	if _, err := t.cfg.Ledger.EnqueueDue(ctx, t.cfg.Repositories, t.cfg.EvidenceEvery); err != nil {
 		return fmt.Errorf("duty: %w", err)
@@ -28,6 +28,16 @@ func (t *Tally) Duty(ctx context.Context) error {
 		return fmt.Errorf("duty: %w", err)
 	}
 	if err := t.cfg.Ledger.RejudgeOld(ctx, t.cfg.Rules, rejudgeEvery); err != nil {
+		return fmt.Errorf("duty: %w", err)
+	}
+	forgotten, err := t.cfg.Ledger.ForgetDossiers(ctx)
+	if err != nil {
+		return fmt.Errorf("duty: %w", err)
+	}
+	if forgotten > 0 {
+		t.cfg.Log.Info().Int("dossiers", forgotten).Msg("dossiers that expired are removed")
+	}
+	if err := t.cfg.Ledger.ForgetProgress(ctx); err != nil {
 		return fmt.Errorf("duty: %w", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package tally
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -34,25 +35,41 @@ func (t *Tally) Ingest(ctx context.Context, repository string, digest release.Di
 	if !slices.Contains(t.cfg.Repositories, repository) {
 		return fmt.Errorf("ingest %s@%s: %w", repository, digest, ErrNotConfigured)
 	}
+	told := t.follow(ctx, release.StepIngest, repository+"@"+string(digest), "find and verify papers", ingestParts)
+	documents, err := t.ingest(ctx, repository, digest, told)
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		told.end(ctx, fmt.Sprintf("documents: %d", documents), err)
+	}
+	return err
+}
+
+// ingestParts are what progress counts: papers are found and verified, documents read, and
+// all of it is written down.
+const ingestParts = 3
+
+// ingest returns how many documents there are.
+func (t *Tally) ingest(ctx context.Context, repository string, digest release.Digest, told *telling) (int, error) {
 	examination, err := t.cfg.Examiner.Examine(ctx, repository, digest)
 	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
+		return 0, fmt.Errorf("ingest: %w", err)
 	}
 	uploads, err := t.cfg.Ledger.Uploads(ctx, repository, digest)
 	if err != nil {
-		return fmt.Errorf("ingest: %w", err)
+		return 0, fmt.Errorf("ingest: %w", err)
 	}
+	told.at(ctx, "read documents", 1, ingestParts)
 	found := ledger.Examined{
 		Examination: examination, Documents: append(facts.Documents(ctx, examination), uploaded(ctx, uploads)...),
 		Facts: facts.OfPapers(examination), Build: facts.BuildOf(examination),
 	}
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("ingest %s@%s: %w", repository, digest, context.Cause(ctx))
+		return 0, fmt.Errorf("ingest %s@%s: %w", repository, digest, context.Cause(ctx))
 	}
+	told.at(ctx, "write down what they say", 2, ingestParts)
 	if err := t.cfg.Ledger.RecordExamination(ctx, found); err != nil {
-		return fmt.Errorf("ingest: %w", err)
+		return 0, fmt.Errorf("ingest: %w", err)
 	}
-	return unknownOf(examination)
+	return len(found.Documents), unknownOf(examination)
 }
 
 // unknownOf is the first gap of an examination that may close when it is tried again.

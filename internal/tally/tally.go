@@ -89,6 +89,8 @@ type Tasks interface {
 	// TakeRequests queues what people asked for, and returns how many requests there were.
 	TakeRequests(ctx context.Context) (int, error)
 	RecordProgress(ctx context.Context, p ledger.Progress) error
+	// ForgetProgress removes the progress of jobs that ended a while ago.
+	ForgetProgress(ctx context.Context) error
 	Message(ctx context.Context, id string) (ledger.Message, bool, error)
 	RecordAttempt(ctx context.Context, a ledger.Attempt) error
 }
@@ -99,6 +101,7 @@ type Ledger interface {
 	Papers
 	Advisories
 	Waves
+	Binder
 	Tasks
 }
 
@@ -123,7 +126,9 @@ type Config struct {
 	// before, everything is judged again; that of the policy when empty.
 	Rules string
 	// VEX are statements from files, which hold for every image that they name.
-	VEX       []vex.Document
+	VEX []vex.Document
+	// Dossiers says how dossiers are made that people ask for.
+	Dossiers  Dossiers
 	Messenger Messenger
 	Ledger    Ledger
 	Log       zerolog.Logger

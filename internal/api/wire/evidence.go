@@ -141,3 +141,9 @@ type Receipt struct {
 	Watch   string    `json:"watch" doc:"Where to watch. It is taken in when the time named by until is later than asked_at."`
 	Until   string    `json:"until" enum:"examined_at"`
 }
+
+// Announced says what came of a message of a registry.
+type Announced struct {
+	Repositories []string `json:"repositories" doc:"Those that will be looked at: the message names them, and they are watched."`
+	Ignored      int      `json:"ignored" doc:"How many repositories it names beside these."`
+}

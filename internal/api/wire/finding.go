@@ -193,7 +193,7 @@ func NewFindingOf(n *account.NewFinding) NewFinding {
 
 // Progress is how far a job is.
 type Progress struct {
-	Step      string     `json:"step" enum:"discover,ingest,sync,judge,notify"`
+	Step      string     `json:"step" enum:"discover,ingest,sync,judge,notify,dossier"`
 	Subject   string     `json:"subject"`
 	Done      int64      `json:"done"`
 	Total     *int64     `json:"total" doc:"Null while nobody knows."`

@@ -42,7 +42,18 @@ type Counts struct {
 	Fixable        *int   `json:"fixable" doc:"Those with a fixed version."`
 	Packages       *int   `json:"packages"`
 	Gaps           *int   `json:"packages_unknown" doc:"Packages of which the advisories could not be told."`
+	Raw            *Raw   `json:"raw" doc:"The same as if VEX suppressed nothing; null when that is not known."`
 	UnknownBecause string `json:"unknown_because" doc:"Why the counts are null. Empty when they are known."`
+}
+
+// Raw are findings by severity, before VEX.
+type Raw struct {
+	Critical int `json:"critical"`
+	High     int `json:"high"`
+	Medium   int `json:"medium"`
+	Low      int `json:"low"`
+	None     int `json:"none"`
+	Unscored int `json:"unscored"`
 }
 
 // notJudged is the reason of an image that nobody has judged yet.
@@ -82,10 +93,15 @@ func countsOf(v *account.Verdict) Counts {
 		return Counts{UnknownBecause: WhyUnknown(v)}
 	}
 	total := c.Total()
-	return Counts{
+	counts := Counts{
 		Critical: &c.Critical, High: &c.High, Medium: &c.Medium, Low: &c.Low, None: &c.None, Unscored: &c.Unscored, Total: &total,
 		Suppressed: &c.Suppressed, Fixable: &c.Fixable, Packages: &c.Packages, Gaps: &c.Unknown,
 	}
+	if before, ok := c.BeforeVEX(); ok {
+		raw := Raw(before)
+		counts.Raw = &raw
+	}
+	return counts
 }
 
 // WhyUnknown is why the findings of a release are not known, or not all of them; empty

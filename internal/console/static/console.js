@@ -96,9 +96,14 @@
       note.textContent = text;
       note.classList.toggle("is-unknown", unknown);
     };
-    source.addEventListener("jobs", (e) => {
+    const put = (e) => {
       live.replaceChildren(...new DOMParser().parseFromString(e.data, "text/html").body.childNodes);
-      say("Followed live", false);
+      say(live.querySelector("[data-says]")?.dataset.says || "Followed live", false);
+    };
+    source.addEventListener("jobs", put);
+    source.addEventListener("ended", (e) => {
+      source.close();
+      put(e);
     });
     source.addEventListener("unknown", (e) => say(e.data, true));
     source.addEventListener("error", () => {

@@ -21,8 +21,61 @@ type named struct {
 	sure bool
 }
 
-// message is what the forms have at their top, each in keys of its own.
-type message struct {
+// Message is what a registry says.
+type Message struct {
+	// Form is distribution, harbor, harbor-cloudevents, quay, github or docker-hub; other
+	// when it is none of them, or not about what was pushed.
+	Form string
+
+	named []named
+}
+
+// Among returns which of repositories the message names, in order and each once, and how
+// many it names beside these.
+func (m Message) Among(repositories []string) (known []string, ignored int) {
+	for _, n := range m.named {
+		found := n.among(repositories)
+		if len(found) == 0 {
+			ignored++
+		}
+		known = append(known, found...)
+	}
+	slices.Sort(known)
+	return slices.Compact(known), ignored
+}
+
+// among returns the repositories that may be meant: the one with that name or, where the
+// registry may go by another name, those with that path.
+func (n named) among(repositories []string) []string {
+	var paths []string
+	for _, repository := range repositories {
+		host, path, _ := strings.Cut(repository, "/")
+		if path != n.path {
+			continue
+		}
+		if canonical(host) == canonical(n.host) {
+			return []string{repository}
+		}
+		paths = append(paths, repository)
+	}
+	if n.sure {
+		return nil
+	}
+	return paths
+}
+
+// canonical gives Docker Hub one name.
+func canonical(host string) string {
+	switch host = strings.ToLower(host); host {
+	case "index.docker.io", "registry-1.docker.io":
+		return "docker.io"
+	default:
+		return host
+	}
+}
+
+// content is what the forms have at their top, each in keys of its own.
+type content struct {
 	// Events are those of CNCF Distribution
 	// (https://distribution.github.io/distribution/about/notifications/).
 	Events []event `json:"events"`
@@ -112,12 +165,13 @@ func (r *repository) UnmarshalJSON(b []byte) error {
 
 // parse reads which repositories a message says were pushed to, or deleted from. A
 // message of another kind, such as the ping of a new webhook, names none.
-func parse(body []byte) (form string, repositories []named, err error) {
-	var m message
+func parse(body []byte) (Message, error) {
+	var m content
 	if err := json.Unmarshal(body, &m); err != nil {
-		return "", nil, fmt.Errorf("message: expected a JSON object of a known form: %w", err)
+		return Message{}, fmt.Errorf("message: expected a JSON object of a known form: %w", err)
 	}
-	var all []named
+	var form string
+	var all, repositories []named
 	switch {
 	case m.Events != nil:
 		form, all = "distribution", m.ofDistribution()
@@ -134,23 +188,23 @@ func parse(body []byte) (form string, repositories []named, err error) {
 	case m.PushData != nil:
 		form, all = "docker-hub", one(named{host: "docker.io", path: m.Repository.Name, sure: true})
 	default:
-		return "other", nil, nil
+		return Message{Form: "other"}, nil
 	}
 	for _, n := range all {
 		if n.path == "" || slices.Contains(repositories, n) {
 			continue
 		}
 		if len(repositories) == maxNamed {
-			return form, nil, fmt.Errorf("message: more than %d repositories", maxNamed)
+			return Message{}, fmt.Errorf("message: more than %d repositories", maxNamed)
 		}
 		repositories = append(repositories, n)
 	}
-	return form, repositories, nil
+	return Message{form, repositories}, nil
 }
 
 func one(n named) []named { return []named{n} }
 
-func (m message) ofDistribution() []named {
+func (m content) ofDistribution() []named {
 	var all []named
 	for _, e := range m.Events {
 		if e.Action != "push" && e.Action != "delete" || e.Target.MediaType == "application/octet-stream" {

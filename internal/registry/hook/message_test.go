@@ -41,14 +41,14 @@ func TestMessagesOfRegistries(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			form, got, err := parse(body)
+			got, err := parse(body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if form != tt.form {
-				t.Errorf("form: got %q, want %q", form, tt.form)
+			if got.Form != tt.form {
+				t.Errorf("form: got %q, want %q", got.Form, tt.form)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(named{})); diff != "" {
+			if diff := cmp.Diff(tt.want, got.named, cmp.AllowUnexported(named{})); diff != "" {
 				t.Errorf("repositories (-want +got):\n%s", diff)
 			}
 		})
@@ -68,8 +68,8 @@ func TestMessagesThatAreNone(t *testing.T) {
 		"far too many":   tooMany(),
 		"events of text": `{"events":["push"]}`,
 	} {
-		if form, got, err := parse([]byte(body)); err == nil {
-			t.Errorf("%s: got %q %v, want an error", name, form, got)
+		if got, err := parse([]byte(body)); err == nil {
+			t.Errorf("%s: got %+v, want an error", name, got)
 		}
 	}
 }
@@ -97,11 +97,11 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte(`{"type":1,"repository":"x","docker_url":"@:/","updated_tags":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		form, repositories, err := parse(body)
-		if err != nil && len(repositories) != 0 || err == nil && form == "" || len(repositories) > maxNamed {
-			t.Errorf("got form %q, %d repositories, error %v", form, len(repositories), err)
+		m, err := parse(body)
+		if err != nil && len(m.named) != 0 || err == nil && m.Form == "" || len(m.named) > maxNamed {
+			t.Errorf("got form %q, %d repositories, error %v", m.Form, len(m.named), err)
 		}
-		for _, n := range repositories {
+		for _, n := range m.named {
 			if n.path == "" {
 				t.Errorf("got a repository without a path: %+v", n)
 			}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/evidence"
 	"github.com/tallyman-io/tallyman/internal/evidence/evidencetest"
 	"github.com/tallyman-io/tallyman/internal/feed"
@@ -119,9 +120,8 @@ func New(t testing.TB, databaseURL string, opts Options) *Bench {
 func (b *Bench) newTally(t testing.TB, opts Options, clock func() time.Time) *tally.Tally {
 	t.Helper()
 	client := registry.New(registry.Config{Timeout: cmp.Or(opts.Timeout, 30*time.Second), Now: clock})
-	examiner, err := evidence.New(client, evidence.Config{
-		Trust: evidence.Trust{Keys: []evidence.Key{{Name: "release.pub", PEM: b.Key.PEM(t)}}}, Now: clock,
-	})
+	trust := evidence.Trust{Keys: []evidence.Key{{Name: "release.pub", PEM: b.Key.PEM(t)}}}
+	examiner, err := evidence.New(client, evidence.Config{Trust: trust, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,8 @@ func (b *Bench) newTally(t testing.TB, opts Options, clock func() time.Time) *ta
 	return tally.New(tally.Config{
 		Repositories: []string{b.Repository}, Registry: client, Examiner: examiner, EvidenceEvery: every,
 		Feeds: feeds, Source: source, AdvisoriesEvery: every, Policy: judge, Messenger: messenger,
-		Ledger: b.Ledger, Log: zerolog.New(b.Log), Now: clock,
+		Dossiers: tally.Dossiers{Source: client, Trust: trust, Tool: dossier.Tool{Version: "1.2.3", Commit: "unknown"}, Dir: t.TempDir()},
+		Ledger:   b.Ledger, Log: zerolog.New(b.Log), Now: clock,
 	})
 }
 
@@ -285,6 +286,8 @@ func (b *Bench) Run(ctx context.Context, task release.Task) error {
 		return b.Tally.Sync(ctx, task.Ecosystem)
 	case release.StepJudge:
 		return b.Tally.Judge(ctx, task.Wave)
+	case release.StepDossier:
+		return b.Tally.Dossier(ctx, task.Repository, task.Digest)
 	default:
 		return b.Tally.Notify(ctx, task.Delivery)
 	}
