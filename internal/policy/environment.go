@@ -140,6 +140,7 @@ func findingFacts() []fact {
 	}{
 		{"counts", "findings that no VEX statement suppresses: ", func(f *Findings) *Counts { return &f.Counts }},
 		{"fixable", "those of them that have a fixed version: ", func(f *Findings) *Counts { return &f.Fixable }},
+		{"raw", "findings, those that a VEX statement suppresses among them: ", func(f *Findings) *Counts { return &f.Raw }},
 	} {
 		for _, severity := range []struct {
 			name string
