@@ -22,6 +22,37 @@ func downloads(r *account.Release) []download {
 	}
 }
 
+// dossier is how the dossier of a release stands.
+type dossier struct {
+	State state
+	Says  string
+	// URL is where it can be had; empty where it cannot.
+	URL string
+	// Ask: somebody may have it made.
+	Ask bool
+}
+
+func newDossier(d *account.Dossier, r *account.Release, p *page) dossier {
+	v := dossier{Ask: true}
+	switch d.State {
+	case account.DossierReady:
+		v.URL = wire.ReleasePath(wire.RefOf(&r.Standing)) + "/dossier"
+		v.Says = fmt.Sprintf("%s, made %s, kept until %s; its digest is %s", size(d.Size), newMoment(d.MadeAt, p.at).Ago, newMoment(d.ExpiresAt, p.at).Full, d.Digest)
+		if v.Ask = d.Outdated; d.Outdated {
+			v.State = state{Class: "unknown", Word: "Old"}
+			v.Says += "; evidence has changed since"
+		}
+	case account.DossierMaking:
+		v.Ask, v.State = false, state{Class: "running", Word: "Being made"}
+		v.Says = "asked for " + newMoment(d.AskedAt, p.at).Ago + "; reload to see whether it is there"
+	case account.DossierFailed:
+		v.State, v.Says = state{Class: "bad", Word: "Failed"}, "it could not be made: "+d.Failure
+	default:
+		v.Says = "one file with everything that was published beside the image, which tallyman dossier verify checks without a network; none is made yet"
+	}
+	return v
+}
+
 // longestFilter is the longest text that the API looks for in a list, in bytes.
 const longestFilter = 200
 

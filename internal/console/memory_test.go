@@ -28,6 +28,7 @@ type memory struct {
 	progress   []ledger.Progress
 	queue      account.Queue
 	request    account.Asked
+	dossier    account.Dossier
 	documents  map[release.Digest]content
 	repairs    []account.Repair
 	// err is what every call ends with.
@@ -183,6 +184,10 @@ func (m *memory) Queue(context.Context) (account.Queue, error) { return m.queue,
 
 func (m *memory) Asked(context.Context, string, release.Digest) (account.Asked, error) {
 	return m.request, m.err
+}
+
+func (m *memory) Dossier(context.Context, string, release.Digest) (account.Dossier, error) {
+	return m.dossier, m.err
 }
 
 func (m *memory) Document(_ context.Context, d release.Digest) (account.Document, []byte, error) {

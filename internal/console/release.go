@@ -47,6 +47,8 @@ type releaseView struct {
 	Layers       []layers
 	NoLayers     string // the platforms whose layers were not recorded
 	Documents    []document
+	// Dossier is nil where there is no API to have it from.
+	Dossier *dossier
 	// Downloads are made from what is known, where there is an API.
 	Downloads   []download
 	Run         []snippet
@@ -162,6 +164,12 @@ func (c *Console) releasePage(ctx context.Context, p *page, t target) (templ.Com
 	v.Counted = newCounted(&found, &v.Receipt)
 	if p.Docs != "" {
 		v.Downloads = downloads(&found)
+		d, err := s.Dossier(ctx, t.Repository, found.Image.Digest)
+		if err != nil {
+			return nil, fmt.Errorf("read dossier: %w", err)
+		}
+		made := newDossier(&d, &found, p)
+		v.Dossier = &made
 	}
 	if v.Asked, err = c.asked(ctx, p, subject{t.Repository, found.Image.Digest}); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 // Routes are the pages and their assets, and who may see them.
@@ -26,7 +27,8 @@ func (c *Console) Routes() []access.Route {
 		// A script reads it, so who is not signed in gets an answer, and no page.
 		{Method: http.MethodGet, Pattern: "/activity/events", Kind: access.API, Role: access.Viewer, Handler: http.HandlerFunc(c.events)},
 		{Method: http.MethodGet, Pattern: "/documents/{digest}", Kind: access.Page, Role: access.Viewer, Handler: http.HandlerFunc(c.document)},
-		{Method: http.MethodPost, Pattern: "/rescan", Kind: access.Page, Role: access.Operator, Scope: grant.Rescan, Handler: http.HandlerFunc(c.rescan)},
+		{Method: http.MethodPost, Pattern: "/dossier", Kind: access.Page, Role: access.Auditor, Scope: grant.Read, Handler: c.asks(release.StepDossier)},
+		{Method: http.MethodPost, Pattern: "/rescan", Kind: access.Page, Role: access.Operator, Scope: grant.Rescan, Handler: c.asks(release.StepIngest)},
 	}
 	if c.cfg.Reference != nil {
 		routes = append(routes, get(docsPath, c.reference))

@@ -34,6 +34,8 @@ type releaseStore interface {
 	Document(ctx context.Context, d release.Digest) (account.Document, []byte, error)
 	// Repairs are those of the critical vulnerabilities of a component.
 	Repairs(ctx context.Context, repository string) ([]account.Repair, error)
+	// Dossier is how the dossier of the papers of an image stands.
+	Dossier(ctx context.Context, repository string, digest release.Digest) (account.Dossier, error)
 	// Ask hands a request to the worker.
 	Ask(ctx context.Context, r account.Request) error
 }
