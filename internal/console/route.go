@@ -24,7 +24,7 @@ func (c *Console) Routes() []access.Route {
 		get("/activity/waves/{id}", c.wave),
 		get("/settings", c.settings),
 		// A script reads it, so who is not signed in gets an answer, and no page.
-		{Method: http.MethodGet, Pattern: "/activity/events", Kind: access.API, Role: access.Viewer, Handler: http.HandlerFunc(c.events)},
+		{Method: http.MethodGet, Pattern: "/activity/events", Kind: access.API, Role: access.Viewer, Lasting: true, Handler: http.HandlerFunc(c.events)},
 		{Method: http.MethodGet, Pattern: "/documents/{digest}", Kind: access.Page, Role: access.Viewer, Handler: http.HandlerFunc(c.document)},
 		{Method: http.MethodPost, Pattern: "/rescan", Kind: access.Page, Role: access.Operator, Scope: grant.Rescan, Handler: http.HandlerFunc(c.rescan)},
 	}
