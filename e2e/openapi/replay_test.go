@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,6 +108,9 @@ func (c coverage) replay(t *testing.T, v validator.Validator, exchanges []exchan
 	replayed := 0
 	for i := range exchanges {
 		e := &exchanges[i]
+		if _, err := url.Parse(e.URL); err != nil {
+			continue // what the fuzzer asked for no client can
+		}
 		ok, errs := e.answered(t, v)
 		if !ok && undocumented(e, errs) {
 			continue
@@ -119,7 +123,7 @@ func (c coverage) replay(t *testing.T, v validator.Validator, exchanges []exchan
 		if e.Status >= http.StatusBadRequest {
 			continue // the request may well be wrong
 		}
-		if ok, errs := v.ValidateHttpRequest(e.request(t)); !ok {
+		if ok, errs := v.ValidateHttpRequest(withoutEmpty(e.request(t))); !ok {
 			t.Errorf("%s: request %s %s:\n%s", e.Test, e.Method, e.URL, told(errs))
 		}
 	}
@@ -208,6 +212,18 @@ func (e *exchange) request(t *testing.T) *http.Request {
 	for name, values := range e.Header {
 		r.Header[name] = values
 	}
+	return r
+}
+
+// withoutEmpty leaves out parameters without a value, as the API does.
+func withoutEmpty(r *http.Request) *http.Request {
+	query := r.URL.Query()
+	for name, values := range query {
+		if len(values) == 1 && values[0] == "" {
+			query.Del(name)
+		}
+	}
+	r.URL.RawQuery = query.Encode()
 	return r
 }
 
