@@ -23,7 +23,7 @@ import (
 // assembled is web as it is put together for settings, without a server around it.
 func assembled(t *testing.T, environ ...string) *building {
 	t.Helper()
-	environ = append(environ, "TALLYMAN_DATABASE_URL=sqlite:"+filepath.Join(t.TempDir(), "t.db"), "TALLYMAN_LIMITS_REQUESTS=100000")
+	environ = append([]string{"TALLYMAN_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "t.db"), "TALLYMAN_LIMITS_REQUESTS=100000"}, environ...)
 	loaded, err := config.ForWeb().Load(config.Input{Environ: environ})
 	if err != nil {
 		t.Fatal(err)

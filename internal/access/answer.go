@@ -29,7 +29,7 @@ type problem struct {
 
 func (a *answer) refuse(status int, title, detail string) {
 	a.w.Header().Set("Cache-Control", "no-store")
-	if a.kind != API {
+	if a.kind != API && a.kind != PublicAPI {
 		a.g.cfg.Pages.Refuse(a.w, a.r, status, Refusal{Title: title, Detail: detail})
 		return
 	}

@@ -68,6 +68,9 @@ type Config struct {
 	ConsoleURL string
 	// Proxies are the networks whose X-Forwarded headers are believed.
 	Proxies []netip.Prefix
+	// RecheckEvery is how often it is asked whether an answer that lasts may go on; 15 seconds
+	// when zero.
+	RecheckEvery time.Duration
 	// Requests are those a second that a principal, or an address, may make for long;
 	// twice as many at once. FailedLogins are those a minute that an address may make.
 	Requests, FailedLogins int
@@ -103,6 +106,9 @@ func New(ctx context.Context, cfg Config) (*Guard, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.RecheckEvery <= 0 {
+		cfg.RecheckEvery = recheckEvery
 	}
 	if cfg.Random == nil {
 		cfg.Random = rand.Reader
@@ -149,7 +155,7 @@ func (g *Guard) protect(route Route) http.Handler {
 				return
 			}
 		}
-		if route.Kind == Public {
+		if route.Open() {
 			if wait := g.requests.take(addressKey(origin.Remote), g.cfg.Now()); wait > 0 {
 				a.tooMany(wait)
 				return
@@ -158,7 +164,7 @@ func (g *Guard) protect(route Route) http.Handler {
 			return
 		}
 		w.Header().Add("Vary", "Authorization, Cookie")
-		p, err := g.identify(r)
+		p, err := g.identify(r, g.touches)
 		if err != nil {
 			a.failed(err)
 			return
@@ -173,7 +179,12 @@ func (g *Guard) protect(route Route) http.Handler {
 		}
 		switch {
 		case p.May(route.Role, route.Scope):
-			route.Handler.ServeHTTP(w, r.WithContext(With(ctx, p)))
+			r = r.WithContext(With(ctx, p))
+			if route.Lasting {
+				g.serveLasting(w, r, &route)
+				return
+			}
+			route.Handler.ServeHTTP(w, r)
 		case p.Known():
 			a.forbidden(p, &route)
 		default:
@@ -213,16 +224,17 @@ type badTokenError struct {
 func (e *badTokenError) Error() string { return "token: " + e.why }
 
 // identify finds out who makes a request. A token that is presented and does not hold is
-// an error; a session that is over is nobody.
-func (g *Guard) identify(r *http.Request) (Principal, error) {
+// an error; a session that is over is nobody. That it was used goes to noted,
+// which may be nil.
+func (g *Guard) identify(r *http.Request, noted *touches) (Principal, error) {
 	if token, ok := bearerOf(r); ok {
-		t, err := g.lookUp(r.Context(), token)
+		t, err := g.lookUp(r.Context(), token, noted)
 		if err != nil {
 			return Principal{}, err
 		}
 		return Principal{ID: "token:" + t.ID, Name: t.Name, Role: t.Role, Scopes: t.Scopes, Via: ViaToken}, nil
 	}
-	p, ok, err := g.session(r)
+	p, ok, err := g.session(r, noted)
 	if err != nil || ok {
 		return p, err
 	}
@@ -234,7 +246,7 @@ func (g *Guard) identify(r *http.Request) (Principal, error) {
 }
 
 // lookUp returns the token that is presented, if it holds, and notes that it was used.
-func (g *Guard) lookUp(ctx context.Context, presented string) (grant.Token, error) {
+func (g *Guard) lookUp(ctx context.Context, presented string, noted *touches) (grant.Token, error) {
 	id, ok := g.parser.id(presented)
 	if !ok {
 		return grant.Token{}, &badTokenError{why: "not of the form of a token"}
@@ -254,8 +266,8 @@ func (g *Guard) lookUp(ctx context.Context, presented string) (grant.Token, erro
 	case !t.Valid(now):
 		return grant.Token{}, &badTokenError{id, "expired"}
 	}
-	if now.Sub(t.LastUsed) >= touchEvery {
-		g.touches.token(t.ID, now)
+	if noted != nil && now.Sub(t.LastUsed) >= touchEvery {
+		noted.token(t.ID, now)
 	}
 	return t, nil
 }

@@ -57,7 +57,7 @@ func (g *Guard) page(r *http.Request, next string) SignIn {
 
 func (g *Guard) showSignIn(w http.ResponseWriter, r *http.Request) {
 	next := localPath(r.URL.Query().Get("next"))
-	_, ok, err := g.session(r)
+	_, ok, err := g.session(r, g.touches)
 	switch {
 	case err != nil:
 		g.unavailable(w, r, err)
@@ -99,7 +99,7 @@ func (g *Guard) signIn(w http.ResponseWriter, r *http.Request) {
 	if !g.mayTry(w, r, next) {
 		return
 	}
-	t, err := g.lookUp(r.Context(), strings.TrimSpace(r.PostForm.Get("token")))
+	t, err := g.lookUp(r.Context(), strings.TrimSpace(r.PostForm.Get("token")), g.touches)
 	var bad *badTokenError
 	switch {
 	case errors.As(err, &bad):

@@ -22,6 +22,9 @@ const (
 	// Public lets everybody in, and finds out about nobody: it is for what pages need
 	// before somebody signs in.
 	Public
+	// PublicAPI is Public for programs, which the handler finds out about itself: it answers
+	// 403 and 429 with problem details.
+	PublicAPI
 )
 
 // Route is one method of one path, and who may use it.
@@ -37,7 +40,13 @@ type Route struct {
 	Scope   grant.Scope
 	Kind    Kind
 	Handler http.Handler
+	// Lasting: the answer goes on for long. It is ended, by its context, soon after whoever
+	// it is for may not have it any more.
+	Lasting bool
 }
+
+// Open reports whether everybody is let in.
+func (r *Route) Open() bool { return r.Kind == Public || r.Kind == PublicAPI }
 
 // check says what is wrong with a route.
 func (r *Route) check() error {
@@ -50,13 +59,13 @@ func (r *Route) check() error {
 		return fail("expected a pattern that begins with /")
 	case r.Handler == nil:
 		return fail("no handler")
-	case r.Kind < Page || r.Kind > Public:
+	case r.Kind < Page || r.Kind > PublicAPI:
 		return fail("no kind")
-	case r.Kind == Public && (r.Role != grant.None || r.Scope != ""):
+	case r.Open() && (r.Role != grant.None || r.Scope != ""):
 		return fail("a public route has neither role nor scope")
-	case r.Kind != Public && (r.Role < Viewer || r.Role > Operator):
+	case !r.Open() && (r.Role < Viewer || r.Role > Operator):
 		return fail("no role")
-	case r.Kind != Public && r.Scope == "" && r.Method != http.MethodGet:
+	case !r.Open() && r.Scope == "" && r.Method != http.MethodGet:
 		return fail("no scope")
 	case r.Scope != "" && !slices.Contains(grant.Scopes(), r.Scope):
 		return fail("unknown scope " + string(r.Scope))
@@ -73,7 +82,7 @@ func (g *Guard) Install(mux *http.ServeMux, routes ...Route) error {
 	var errs []error
 	for i := range all {
 		r := &all[i]
-		if r.Kind != Public && r.Scope == "" && r.Method == http.MethodGet {
+		if !r.Open() && r.Scope == "" && r.Method == http.MethodGet {
 			r.Scope = grant.Read
 		}
 		errs = append(errs, r.check())

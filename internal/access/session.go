@@ -41,7 +41,7 @@ func sessionHash(r *http.Request) []byte {
 }
 
 // session returns who is signed in, and false when nobody is, or not any more.
-func (g *Guard) session(r *http.Request) (Principal, bool, error) {
+func (g *Guard) session(r *http.Request, noted *touches) (Principal, bool, error) {
 	hash := sessionHash(r)
 	if hash == nil {
 		return Principal{}, false, nil
@@ -54,8 +54,8 @@ func (g *Guard) session(r *http.Request) (Principal, bool, error) {
 	if s.TokenEnded || !now.Before(s.Expires) || now.Sub(s.Seen) > g.cfg.SessionIdle {
 		return Principal{}, false, nil
 	}
-	if now.Sub(s.Seen) >= touchEvery {
-		g.touches.session(hash, now)
+	if noted != nil && now.Sub(s.Seen) >= touchEvery {
+		noted.session(hash, now)
 	}
 	return Principal{ID: s.Subject, Name: s.Name, Role: s.Role, Scopes: s.Scopes, Via: ViaSession}, true, nil
 }
@@ -83,7 +83,7 @@ func (g *Guard) begin(w http.ResponseWriter, r *http.Request, p Principal, token
 
 // logout ends the session of a browser. Whoever has none is signed out already.
 func (g *Guard) logout(w http.ResponseWriter, r *http.Request) {
-	p, ok, err := g.session(r)
+	p, ok, err := g.session(r, g.touches)
 	if err == nil && ok {
 		_, err = g.cfg.Store.EndSession(r.Context(), sessionHash(r), g.Entry(With(r.Context(), p), grant.ActionLogout, p.ID, ""))
 	}

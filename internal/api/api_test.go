@@ -18,6 +18,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/api"
+	"github.com/tallyman-io/tallyman/internal/api/apitest"
 	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
@@ -59,20 +60,7 @@ func serveWith(t testing.TB, store api.Store, secret string) *server {
 	return s
 }
 
-// exchange is a request with its answer, as e2e/openapi replays them.
-type exchange struct {
-	Test     string      `json:"test"`
-	Method   string      `json:"method"`
-	URL      string      `json:"url"`
-	Header   http.Header `json:"header"`
-	Body     []byte      `json:"body"`
-	Status   int         `json:"status"`
-	Answer   http.Header `json:"answer_header"`
-	Received []byte      `json:"answer_body"`
-}
-
-// do makes a request. With TALLYMAN_API_EXCHANGES set it also writes down what was sent
-// and answered, for the validator that is a module of its own.
+// do makes a request, and records it for the validator that is a module of its own.
 func (s *server) do(t testing.TB, method, path string, body []byte, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
@@ -81,27 +69,8 @@ func (s *server) do(t testing.TB, method, path string, body []byte, headers ...s
 	}
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, r)
-	s.record(t, exchange{t.Name(), method, path, r.Header, body, w.Code, w.Header(), w.Body.Bytes()})
+	apitest.Record(t, r, body, w)
 	return w
-}
-
-func (s *server) record(t testing.TB, e exchange) {
-	t.Helper()
-	dir := os.Getenv("TALLYMAN_API_EXCHANGES")
-	if dir == "" {
-		return
-	}
-	file, err := os.CreateTemp(dir, "*.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if err := json.NewEncoder(file).Encode(e); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "openapi.document"), s.api.OpenAPI(), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 const (
@@ -244,7 +213,7 @@ func TestRolesAndScopes(t *testing.T) {
 		}
 		kind := access.API
 		if strings.Contains(r.Pattern, "/hooks/") {
-			want, scope, kind = grant.None, "", access.Public
+			want, scope, kind = grant.None, "", access.PublicAPI
 		}
 		if r.Role != want || r.Scope != scope || r.Kind != kind {
 			t.Errorf("%s %s: got role %s and scope %q, want %s and %q", r.Method, r.Pattern, r.Role, r.Scope, want, scope)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tallyman-io/tallyman/internal/api/apitest"
 )
 
 // call is an operation of the OpenAPI document, as far as a fuzzer has to know it.
@@ -159,6 +161,7 @@ func FuzzNoRequestMakesTheServerFail(f *testing.F) {
 		r := c.build(t.Context(), choices, hostile, body)
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
+		apitest.Record(t, r, body, w)
 		if w.Code >= http.StatusInternalServerError {
 			t.Fatalf("%s %s: got %d %s", r.Method, r.URL, w.Code, w.Body)
 		}

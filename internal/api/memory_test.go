@@ -37,6 +37,10 @@ type memory struct {
 	told    []account.Announcement
 	// lost: parts of dossiers behind the first cannot be read.
 	lost bool
+	// left: the repository is no longer watched.
+	left bool
+	// vexes: v1.1.0 has two VEX documents.
+	vexes bool
 }
 
 var _ api.Store = (*memory)(nil)
@@ -153,6 +157,9 @@ func (m *memory) Release(_ context.Context, ref account.Ref) (account.Release, e
 			continue
 		}
 		r := account.Release{Standing: s, Versions: []string{s.Version}, Tags: []string{"latest"}, Documents: documents(i), Licences: []string{"MIT"}}
+		if m.vexes && i == 1 {
+			r.Documents = append(r.Documents, account.Document{Kind: release.PaperVEX, Subject: amd64, On: "linux/amd64", Digest: storetest.DigestOf("another")})
+		}
 		if i == 1 {
 			r.Verdicts = []account.Verdict{*s.Now}
 			r.Rebuilders = []string{"key auditor.pub"}
@@ -383,6 +390,9 @@ func (m *memory) Ask(_ context.Context, r account.Request) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = append(m.asked, r)
+	if m.left && m.err == nil {
+		return account.ErrNotWatched
+	}
 	return m.err
 }
 

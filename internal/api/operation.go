@@ -59,7 +59,7 @@ func (o *operation) role() access.Role {
 func (o *operation) route(handler http.Handler) access.Route {
 	r := access.Route{Method: o.method, Pattern: o.path, Role: o.role(), Scope: o.scope, Kind: access.API, Handler: handler}
 	if o.public {
-		r.Kind = access.Public
+		r.Kind = access.PublicAPI
 	}
 	return r
 }

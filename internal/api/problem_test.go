@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/api/apitest"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
@@ -222,6 +223,7 @@ func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, of11+"/sbom?platform=index", bytes.NewReader(append(bytes.Repeat([]byte(" "), 32<<20), spdx...)))
 	r.Header.Set("Content-Type", "application/json")
 	serve(t, store).ServeHTTP(w, r)
+	apitest.Record(t, r, nil, w)
 	if p := problemIn(t, w); p.Status != http.StatusRequestEntityTooLarge || len(store.uploads) > 0 {
 		t.Errorf("got %+v and %d uploads, want 413 and none", p, len(store.uploads))
 	}

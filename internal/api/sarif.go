@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
@@ -117,10 +119,17 @@ func (a *API) findingsSARIF(ctx context.Context, in *findingsExport) (answer, er
 	return answer{raw: encode(log), media: sarifType, filename: filename(id+"-findings.sarif", &account.Document{})}, nil
 }
 
+// reference is the name of an image as a relative reference: the colon of a port would make
+// a scheme of the host (RFC 3986, section 4.2).
+func reference(image string) string {
+	host, path, _ := strings.Cut(image, "/")
+	return strings.ReplaceAll(host, ":", "%3A") + "/" + path
+}
+
 func sarifRuleOf(f *account.Finding) sarifRule {
 	told := wire.FindingOf(f)
 	r := sarifRule{
-		ID: f.ID, HelpURI: "https://osv.dev/vulnerability/" + f.ID,
+		ID: f.ID, HelpURI: "https://osv.dev/vulnerability/" + url.PathEscape(f.ID),
 		Properties: map[string]any{"aliases": told.Aliases, "severity": told.Severity.Level},
 	}
 	if f.Summary != "" {
@@ -135,7 +144,7 @@ func sarifRuleOf(f *account.Finding) sarifRule {
 func sarifResultOf(f *account.Finding, image string) sarifResult {
 	r := sarifResult{
 		RuleID: f.ID, Level: "warning", Message: sarifText{f.Why},
-		Locations:    []sarifLocation{{sarifPhysical{sarifArtifact{image}}, []sarifLogical{{f.PURL}}}},
+		Locations:    []sarifLocation{{sarifPhysical{sarifArtifact{reference(image)}}, []sarifLogical{{f.PURL}}}},
 		Fingerprints: map[string]string{"purlAdvisory/v1": f.PURL + " " + f.ID},
 		Properties:   map[string]any{"occurrence": f.Occurrence, "fixed": append([]string{}, f.Fixed...)},
 	}

@@ -25,7 +25,7 @@ func (c *Console) Routes() []access.Route {
 		get("/activity/waves/{id}", c.wave),
 		get("/settings", c.settings),
 		// A script reads it, so who is not signed in gets an answer, and no page.
-		{Method: http.MethodGet, Pattern: "/activity/events", Kind: access.API, Role: access.Viewer, Handler: http.HandlerFunc(c.events)},
+		{Method: http.MethodGet, Pattern: "/activity/events", Kind: access.API, Role: access.Viewer, Lasting: true, Handler: http.HandlerFunc(c.events)},
 		{Method: http.MethodGet, Pattern: "/documents/{digest}", Kind: access.Page, Role: access.Viewer, Handler: http.HandlerFunc(c.document)},
 		{Method: http.MethodPost, Pattern: "/dossier", Kind: access.Page, Role: access.Auditor, Scope: grant.Read, Handler: c.asks(release.StepDossier)},
 		{Method: http.MethodPost, Pattern: "/rescan", Kind: access.Page, Role: access.Operator, Scope: grant.Rescan, Handler: c.asks(release.StepIngest)},

@@ -20,7 +20,7 @@ func (s *Store) Asked(ctx context.Context, repository string, digest release.Dig
 			err = rows.Scan(&a.By, &at, &taken)
 			a.At, a.TakenAt = fromMicros(at), fromNullMicros(taken)
 			return a, err
-		}, `SELECT asked_by, asked_at, taken_at FROM request WHERE repository = $1 AND digest = $2 ORDER BY id DESC LIMIT 1`, repository, string(digest))
+		}, `SELECT asked_by, asked_at, taken_at FROM request WHERE repository = $1 AND digest = $2 AND step <> 'dossier' ORDER BY id DESC LIMIT 1`, repository, string(digest))
 		if err != nil || len(requests) == 0 {
 			return err
 		}

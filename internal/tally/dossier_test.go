@@ -89,6 +89,9 @@ func TestADossierThatIsAskedForIsMadeOfThePapersAndVerifies(t *testing.T) {
 		if d.State != account.DossierReady || d.AskedBy != "ann" || d.Outdated || !d.ExpiresAt.Equal(b.Now().Add(account.DossierKept)) {
 			t.Fatalf("after: got %+v, want it ready for a day", d)
 		}
+		if asked, err := b.Store.Asked(t.Context(), b.Repository, index); err != nil || !asked.At.IsZero() {
+			t.Errorf("a look: got %+v, %v, want none that was asked for", asked, err)
+		}
 		verifyDossier(t, b, index, d)
 		checkProgress(t, b, index)
 		// As long as it is kept, it is not made again.

@@ -82,7 +82,7 @@ func Rows(routes []access.Route, visitors []Visitor) []Row {
 // expected says in its own words what the guard has to do.
 func expected(r *access.Route, v Visitor) Answer {
 	switch {
-	case r.Kind == access.Public:
+	case r.Open():
 		return Admitted
 	case v.Role >= r.Role && slices.Contains(v.Scopes, r.Scope):
 		return Admitted

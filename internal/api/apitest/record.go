@@ -1,0 +1,43 @@
+// Package apitest writes down what tests ask the API and are answered, so that
+// e2e/openapi, a module of its own, can hold it against the OpenAPI document.
+package apitest
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+)
+
+// Exchange is a request with its answer.
+type Exchange struct {
+	Test     string      `json:"test"`
+	Method   string      `json:"method"`
+	URL      string      `json:"url"`
+	Header   http.Header `json:"header"`
+	Body     []byte      `json:"body"`
+	Status   int         `json:"status"`
+	Answer   http.Header `json:"answer_header"`
+	Received []byte      `json:"answer_body"`
+}
+
+// Variable names the folder to write to. Without it nothing is written.
+const Variable = "TALLYMAN_API_EXCHANGES"
+
+// Record writes down a request and its answer.
+func Record(t testing.TB, r *http.Request, body []byte, w *httptest.ResponseRecorder) {
+	t.Helper()
+	dir := os.Getenv(Variable)
+	if dir == "" {
+		return
+	}
+	file, err := os.CreateTemp(dir, "*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := json.NewEncoder(file).Encode(Exchange{t.Name(), r.Method, r.URL.RequestURI(), r.Header, body, w.Code, w.Header(), w.Body.Bytes()}); err != nil {
+		t.Fatal(err)
+	}
+}
