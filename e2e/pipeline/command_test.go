@@ -43,7 +43,7 @@ func (s *suite) commandVerifies(t *testing.T, bench *workbench.Bench, settings w
 	}{
 		{[]string{"version"}, 0, []string{"tallyman     " + strings.TrimPrefix(second, "v"), s.commits[second]}},
 		{[]string{"verify", "--key", "cosign.pub", "--policy", "built-in", web}, 3, []string{"there is no advisory database at /var/lib/tallyman/advisories.db"}},
-		{[]string{"db", "import", "feed"}, 0, []string{"Go"}},
+		{[]string{"db", "import", "feed"}, 0, []string{"/var/lib/tallyman/advisories.db: ", "2 ecosystems"}},
 		{[]string{"verify", "--key", "cosign.pub", web}, 0, []string{"verdict: pass by built-in policy"}},
 		{[]string{"verify", "--key", "feed", web}, 78, []string{"feed"}},
 	} {
