@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"runtime/debug"
 
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -33,6 +35,7 @@ func run(ctx context.Context, p command.Process) int {
 
 // start opens the store and makes the pages, and the guard before them.
 func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) {
+	boundMemory()
 	b, err := assemble(ctx, e)
 	if err != nil {
 		return service.App{}, err
@@ -55,6 +58,17 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 		app.Metrics = b.api.Metrics
 	}
 	return app, nil
+}
+
+// managedMemory is how much memory Go collects garbage early for. With what SQLite keeps
+// and the program itself web stays below 128 MiB, also while many read at the same time.
+const managedMemory = 64 << 20
+
+// boundMemory leaves a limit alone that GOMEMLIMIT has set.
+func boundMemory() {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
+		debug.SetMemoryLimit(managedMemory)
+	}
 }
 
 // building is what web is made of.

@@ -28,7 +28,7 @@ func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comp
 			}
 		}
 		c.Sizes = account.CompareSizes(c.From.Image.Platforms, c.To.Image.Platforms)
-		if err := comparePackages(ctx, tx, &c); err != nil {
+		if err := s.comparePackages(ctx, tx, &c); err != nil {
 			return fmt.Errorf("compare packages: %w", err)
 		}
 		if err := compareFindings(ctx, tx, &c); err != nil {
@@ -89,43 +89,74 @@ func (sh *shipment) add(base, version string) {
 }
 
 // readShipments reads what two images ship, at once: most of it is the same.
-func readShipments(ctx context.Context, tx *transaction, c *account.Comparison, from, to *shipment) error {
-	const ofFrom, ofTo = 1, 2
-	type row struct {
-		purl string
-		of   int
-	}
-	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.purl, &r.of)
-		return r, err
-	}, `WITH side (examination_id, number) AS (VALUES (CAST($1 AS BIGINT), 1), (CAST($2 AS BIGINT), 2))
-		SELECT p.purl, s.of_sides FROM (SELECT package_id, sum(number) AS of_sides FROM
-			(SELECT DISTINCT dp.package_id, side.number FROM side CROSS JOIN image_document d CROSS JOIN document_package dp
-			WHERE d.examination_id = side.examination_id AND dp.document_id = d.document_id) AS each_side GROUP BY package_id) AS s
-		CROSS JOIN package p WHERE p.id = s.package_id`, c.From.Key, c.To.Key)
+func (s *Store) readShipments(ctx context.Context, tx *transaction, c *account.Comparison, from, to *shipment) error {
+	images, err := listings(ctx, tx, `(SELECT x.id FROM examination x WHERE x.id IN ($1, $2))`, c.From.Key, c.To.Key)
 	if err != nil {
 		return err
 	}
-	for _, r := range rows {
-		base, version := account.SplitPURL(r.purl)
-		if r.of&ofFrom != 0 {
-			from.add(base, version)
-		}
-		if r.of&ofTo != 0 {
-			to.add(base, version)
+	lists, err := s.contents.of(ctx, tx, images)
+	if err != nil {
+		return err
+	}
+	sides := make(map[int64]int) // by package
+	for i := range images {
+		for _, key := range images[i].packages(lists) {
+			if images[i].key == c.From.Key {
+				sides[key] |= 1
+			}
+			if images[i].key == c.To.Key {
+				sides[key] |= 2
+			}
 		}
 	}
-	for _, sh := range []*shipment{from, to} {
-		for _, versions := range sh.versions {
+	for of, ship := range map[int][]*shipment{1: {from}, 2: {to}, 3: {from, to}} {
+		var keys []int64
+		for key, on := range sides {
+			if on == of {
+				keys = append(keys, key)
+			}
+		}
+		purls, err := s.readPURLs(ctx, tx, keys)
+		if err != nil {
+			return err
+		}
+		for _, purl := range purls {
+			base, version := account.SplitPURL(purl)
+			for _, side := range ship {
+				side.add(base, version)
+			}
+		}
+	}
+	for _, side := range []*shipment{from, to} {
+		for _, versions := range side.versions {
 			slices.Sort(versions)
 		}
 	}
 	return nil
 }
 
+// readPURLs reads the purls of packages, in any order. They come as one text: hundreds of
+// rows take longer to hand over than to find.
+func (s *Store) readPURLs(ctx context.Context, tx *transaction, packages []int64) ([]string, error) {
+	slices.Sort(packages)
+	var all []string
+	for keys := range slices.Chunk(packages, batch) {
+		text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`purl`)+` FROM package WHERE id IN `+list(len(keys), 0), anys(keys)...)
+		if err != nil {
+			return nil, err
+		}
+		purls, err := fromJSON[[]string](text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, purls...)
+	}
+	return all, nil
+}
+
 func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
 
-func comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
+func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
 	from, err := readLicences(ctx, tx, &c.From)
 	if err != nil {
 		return err
@@ -138,7 +169,7 @@ func comparePackages(ctx context.Context, tx *transaction, c *account.Comparison
 	if p.Unknown = cmp.Or(from.unknown, to.unknown); p.Unknown != "" {
 		return nil
 	}
-	if err := readShipments(ctx, tx, c, &from, &to); err != nil {
+	if err := s.readShipments(ctx, tx, c, &from, &to); err != nil {
 		return err
 	}
 	*p = account.ComparePackages(from.versions, to.versions, account.MostItems)

@@ -46,24 +46,53 @@ type listed struct {
 	digest string
 }
 
+// packages are those that the documents of the image list, in order.
+func (l *listing) packages(lists map[string][]int64) []int64 {
+	if len(l.documents) == 1 {
+		return lists[l.documents[0].digest]
+	}
+	var all []int64
+	for _, d := range l.documents {
+		all = append(all, lists[d.digest]...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// among are those of some packages that the documents of the image list, in order.
+func (l *listing) among(packages []int64, lists map[string][]int64) []int64 {
+	var all []int64
+	for _, d := range l.documents {
+		all = append(all, inBoth(packages, lists[d.digest])...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // readListings reads the newest images before one, the newest first, with their documents.
 func readListings(ctx context.Context, tx *transaction, before int64, limit int) ([]listing, error) {
+	return listings(ctx, tx, `(SELECT x.id FROM examination x WHERE x.id < $1 ORDER BY x.id DESC LIMIT `+decimal(int64(limit))+`)`, before)
+}
+
+// listings reads images, the newest first, with their documents. from chooses their keys.
+func listings(ctx context.Context, tx *transaction, from string, args ...any) ([]listing, error) {
 	type row struct {
-		image, document sql.NullInt64
-		digest          sql.NullString
+		image    int64
+		document sql.NullInt64
+		digest   sql.NullString
 	}
 	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 		err = rows.Scan(&r.image, &r.document, &r.digest)
 		return r, err
-	}, `SELECT DISTINCT e.id, d.id, d.digest FROM (SELECT x.id FROM examination x WHERE x.id < $1 ORDER BY x.id DESC LIMIT `+decimal(int64(limit))+`) AS e
-		LEFT JOIN image_document i ON i.examination_id = e.id LEFT JOIN document d ON d.id = i.document_id ORDER BY e.id DESC`, before)
+	}, `SELECT DISTINCT e.id, d.id, d.digest FROM `+from+` AS e
+		LEFT JOIN image_document i ON i.examination_id = e.id LEFT JOIN document d ON d.id = i.document_id ORDER BY e.id DESC`, args...)
 	if err != nil {
 		return nil, err
 	}
 	var all []listing
 	for _, r := range rows {
-		if len(all) == 0 || all[len(all)-1].key != r.image.Int64 {
-			all = append(all, listing{key: r.image.Int64})
+		if len(all) == 0 || all[len(all)-1].key != r.image {
+			all = append(all, listing{key: r.image})
 		}
 		if last := &all[len(all)-1]; r.document.Valid {
 			last.documents = append(last.documents, listed{r.document.Int64, r.digest.String})

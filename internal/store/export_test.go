@@ -44,7 +44,13 @@ func (s *Store) Shippers(ctx context.Context, name string, rare bool, part int) 
 		if err != nil || len(packages) == 0 {
 			return err
 		}
-		find := s.newestShippers
+		find := func(ctx context.Context, tx *transaction, packages []int64, before int64, part int) ([]shipper, error) {
+			found, enough, err := s.newestShippers(ctx, tx, packages, before, part)
+			if !enough && err == nil {
+				return rareShippers(ctx, tx, packages, before, part)
+			}
+			return found, err
+		}
 		if rare {
 			find = rareShippers
 		}

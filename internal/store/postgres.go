@@ -172,3 +172,7 @@ func (e *postgresEngine) releaseOrphans() string {
 			finalized_at = CASE WHEN metadata->'cancel_attempted_at' IS NOT NULL THEN now() END
 		WHERE state = 'running' AND coalesce(attempted_by[array_upper(attempted_by, 1)], '') NOT IN (SELECT name FROM worker)`
 }
+
+func (e *postgresEngine) array(expression string) string {
+	return `CAST(json_agg(` + expression + `) AS TEXT)`
+}

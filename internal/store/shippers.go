@@ -99,11 +99,14 @@ func (s *Store) shippers(ctx context.Context, tx *transaction, packages []int64,
 	if err != nil {
 		return nil, fmt.Errorf("count who ships the packages: %w", err)
 	}
-	find := rareShippers
+	var all []shipper
+	enough := false
 	if often {
-		find = s.newestShippers
+		all, enough, err = s.newestShippers(ctx, tx, packages, before, limit)
 	}
-	all, err := find(ctx, tx, packages, before, limit)
+	if !enough && err == nil {
+		all, err = rareShippers(ctx, tx, packages, before, limit)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find who ships the packages: %w", err)
 	}
@@ -139,37 +142,38 @@ func rareShippers(ctx context.Context, tx *transaction, packages []int64, before
 	return images, err
 }
 
-// newestShippers looks through the newest images, which many a package is in.
-func (s *Store) newestShippers(ctx context.Context, tx *transaction, packages []int64, before int64, limit int) ([]shipper, error) {
-	const part = 64
+// newestShippers looks through the newest images, which many a package is in, and reports
+// whether they are enough. Where the packages are those of old images, looking on would
+// take longer than to go from the packages.
+func (s *Store) newestShippers(ctx context.Context, tx *transaction, packages []int64, before int64, limit int) ([]shipper, bool, error) {
+	const part, parts = 64, 4
 	var found []shipper
-	for {
+	for range parts {
 		images, err := readListings(ctx, tx, before, part)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		sets, err := s.contents.of(ctx, tx, images)
+		lists, err := s.contents.of(ctx, tx, images)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		for _, image := range images {
-			var shipped []int64
-			for _, d := range image.documents {
-				shipped = append(shipped, inBoth(packages, sets[d.digest])...)
-			}
-			if len(shipped) > 0 {
-				slices.Sort(shipped)
-				found = append(found, shipper{image.key, slices.Compact(shipped)})
+		for i := range images {
+			if shipped := images[i].among(packages, lists); len(shipped) > 0 {
+				found = append(found, shipper{images[i].key, shipped})
 			}
 			if len(found) == limit {
-				return found, nil
+				return found, true, nil
 			}
-			before = image.key
+			before = images[i].key
 		}
 		if len(images) < part {
-			return found, nil
+			return found, true, nil
+		}
+		if len(found) == 0 {
+			break
 		}
 	}
+	return nil, false, nil
 }
 
 // shippedOften reports whether many of the documents list one of the packages.

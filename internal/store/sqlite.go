@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -19,7 +20,8 @@ const (
 	// sqliteBusyTimeout is how long a statement waits for the lock that another
 	// process holds. Transactions here take milliseconds.
 	sqliteBusyTimeout = 10 * time.Second
-	sqliteReaders     = 4
+	// Reading is work for a processor; more connections than processors only take memory.
+	fewestReaders, mostReaders = 2, 4
 )
 
 // sqliteEngine is a database in a file. SQLite lets one transaction write at a
@@ -54,12 +56,13 @@ func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
 	}
 	e.readers, err = openKeeping(sqliteDSN(path, "query_only(1)",
 		// In KiB when negative: what the console shows again and again.
-		"cache_size(-8192)"))
+		"cache_size(-6144)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite file %s for reading: %w", path, err), writer.Close())
 	}
-	e.readers.SetMaxOpenConns(sqliteReaders)
-	e.readers.SetMaxIdleConns(sqliteReaders)
+	readers := min(max(runtime.GOMAXPROCS(0), fewestReaders), mostReaders)
+	e.readers.SetMaxOpenConns(readers)
+	e.readers.SetMaxIdleConns(readers)
 	return e, nil
 }
 
@@ -195,3 +198,5 @@ func (e *sqliteEngine) releaseOrphans() string {
 			finalized_at = CASE WHEN json_extract(metadata, '$.cancel_attempted_at') IS NOT NULL THEN datetime('now', 'subsec') END
 		WHERE state = 'running' AND coalesce(json_extract(attempted_by, '$[#-1]'), '') NOT IN (SELECT name FROM worker)`
 }
+
+func (e *sqliteEngine) array(expression string) string { return `json_group_array(` + expression + `)` }

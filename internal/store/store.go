@@ -73,6 +73,8 @@ type engine interface {
 	references(ctx context.Context, tx *transaction) ([]Problem, error)
 	// argument is an expression for an argument of a row j of River's jobs.
 	argument(name string) string
+	// array is an aggregate: the values of an expression as an array in JSON.
+	array(expression string) string
 	columns(ctx context.Context, tx *transaction, table string) ([]column, error)
 	// resume has the engine take a table in that was filled: keys that it counts, if the
 	// table has them, go on after those that the rows brought along.
