@@ -4,6 +4,7 @@ package apitest
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,8 +37,8 @@ func Record(t testing.TB, r *http.Request, body []byte, w *httptest.ResponseReco
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
-	if err := json.NewEncoder(file).Encode(Exchange{t.Name(), r.Method, r.URL.RequestURI(), r.Header, body, w.Code, w.Header(), w.Body.Bytes()}); err != nil {
+	err = json.NewEncoder(file).Encode(Exchange{t.Name(), r.Method, r.URL.RequestURI(), r.Header, body, w.Code, w.Header(), w.Body.Bytes()})
+	if err := errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
 	}
 }
