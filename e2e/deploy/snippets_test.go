@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/net/html"
 	appsv1 "k8s.io/api/apps/v1"
 
+	"github.com/tallyman-io/tallyman/e2e/workbench"
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/console"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -219,8 +221,8 @@ type created struct {
 // daemon for, which is none.
 func dockerRun(t *testing.T, line string) created {
 	t.Helper()
-	client, err := exec.LookPath("docker")
-	if err != nil {
+	client, ok := workbench.DockerClient()
+	if !ok {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("needs Docker's client")
 		}
@@ -246,7 +248,7 @@ func dockerRun(t *testing.T, line string) created {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-ec", strings.Replace(line, "docker run --rm ", "docker run --detach ", 1))
-	cmd.Env = append(os.Environ(), "DOCKER_HOST=tcp://"+daemon.Listener.Addr().String(), "DOCKER_CONFIG="+t.TempDir(), "DOCKER_TLS_VERIFY=", "DOCKER_CONTEXT=")
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(client)+":"+os.Getenv("PATH"), "DOCKER_HOST=tcp://"+daemon.Listener.Addr().String(), "DOCKER_CONFIG="+t.TempDir(), "DOCKER_TLS_VERIFY=", "DOCKER_CONTEXT=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s\n%s", client, err, out, line)
 	}

@@ -42,21 +42,29 @@ func (b *Bench) BuildKit(ctx context.Context) error {
 	return b.buildkitd(ctx)
 }
 
-// path is PATH without the stand-in for docker, which `make` may have put first.
-func (b *Bench) path() []string {
+// searchPath is PATH without the stand-in for docker, which `make` may have put first.
+func searchPath() []string {
 	return slices.DeleteFunc(filepath.SplitList(os.Getenv("PATH")), func(dir string) bool {
 		return strings.HasSuffix(filepath.ToSlash(dir), "/build/shim")
 	})
 }
 
+// DockerClient is the file of the Docker client, and false where there is none but the
+// stand-in.
+func DockerClient() (string, bool) {
+	for _, dir := range searchPath() {
+		if found, err := exec.LookPath(filepath.Join(dir, "docker")); err == nil {
+			return found, true
+		}
+	}
+	return "", false
+}
+
 // docker prepares a command of the Docker client, for the bench's daemon.
 func (b *Bench) docker(ctx context.Context, args ...string) *exec.Cmd {
-	client := "docker"
-	for _, dir := range b.path() {
-		if found, err := exec.LookPath(filepath.Join(dir, "docker")); err == nil {
-			client = found
-			break
-		}
+	client, ok := DockerClient()
+	if !ok {
+		client = "docker"
 	}
 	cmd := exec.CommandContext(ctx, client, args...)
 	cmd.Env = append(os.Environ(), b.env...)
@@ -114,7 +122,7 @@ func (b *Bench) buildkitd(ctx context.Context) error {
 	if err := b.awaitBuildkit(ctx, socket, ended); err != nil {
 		return fmt.Errorf("%w; its log is %s", err, log.Name())
 	}
-	path := append([]string{b.Tools.Dir}, b.path()...)
+	path := append([]string{b.Tools.Dir}, searchPath()...)
 	if !b.dockerWorks(ctx) {
 		// There may still be a `docker` that cannot build: the stand-in goes first.
 		path = append([]string{filepath.Join(b.repository, "build", "shim")}, path...)
