@@ -59,28 +59,16 @@ func TestWebUnderLoad(t *testing.T) {
 			f := fill(t, url, size(t))
 			web := startWeb(t, url)
 			routes := f.routes(t, url)
-			report := &strings.Builder{}
-			table := tabwriter.NewWriter(report, 0, 0, 2, ' ', 0)
-			fmt.Fprintf(table, "route\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", calmRate, busyRate)
 			if only := os.Getenv("TALLYMAN_BENCH_ROUTES"); only != "" {
 				routes = slices.DeleteFunc(routes, func(r route) bool { return !strings.Contains(r.name, only) })
 			}
+			report := &strings.Builder{}
+			web.measure(t, report, "all of them together", routes)
 			for _, r := range routes {
-				web.attack(t, r, calmRate, warmUp)
-				calm, busy := web.attack(t, r, calmRate, attackTakes), web.attack(t, r, busyRate, attackTakes)
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%.0f\n", r.name, ms(calm.Latencies.P50), ms(calm.Latencies.P99), ms(busy.Latencies.P50), ms(busy.Latencies.P99), calm.BytesIn.Mean)
-				if calm.Latencies.P99 > calmP99 || busy.Latencies.P99 > busyP99 {
-					t.Errorf("%s: p99 of %s at %d/s and %s at %d/s, want below %s and %s", r.name, calm.Latencies.P99, calmRate, busy.Latencies.P99, busyRate, calmP99, busyP99)
-				}
-				if calm.Success < 1 || busy.Success < 1 {
-					t.Errorf("%s: not all answers were good: %v %v %v", r.name, calm.StatusCodes, busy.StatusCodes, slices.Concat(calm.Errors, busy.Errors))
-				}
-			}
-			if err := table.Flush(); err != nil {
-				t.Fatal(err)
+				web.measure(t, report, "alone", []route{r})
 			}
 			memory := web.memory(t)
-			t.Logf("%d releases, %s\n%sresident at most: %d MiB", f.Releases, name, report, memory>>20)
+			t.Logf("%d releases, %s\n%sresident at most: %d MiB", f.Releases, name, columns(report), memory>>20)
 			if memory > mostMemory {
 				t.Errorf("resident memory: got %d MiB at most, want below %d MiB", memory>>20, mostMemory>>20)
 			}
@@ -228,11 +216,41 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// attackTakes is how long each route is asked for at each rate, after a warm-up.
-const (
-	attackTakes = 5 * time.Second
-	warmUp      = time.Second
-)
+// measure asks for routes in turn at each rate, after a warm-up, and reports of each.
+func (w *web) measure(t *testing.T, report io.Writer, how string, routes []route) {
+	t.Helper()
+	takes := 5 * time.Second
+	if len(routes) > 1 {
+		takes = 30 * time.Second // of each route as many as would be asked for in a second
+	}
+	w.attack(t, routes, calmRate, time.Second)
+	calm, busy := w.attack(t, routes, calmRate, takes), w.attack(t, routes, busyRate, takes)
+	fmt.Fprintf(report, "%s\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", how, calmRate, busyRate)
+	for _, r := range routes {
+		calm, busy := calm[r.name], busy[r.name]
+		fmt.Fprintf(report, "%s\t%s\t%s\t%s\t%s\t%.0f\n", r.name,
+			ms(calm.Latencies.P50), ms(calm.Latencies.P99), ms(busy.Latencies.P50), ms(busy.Latencies.P99), calm.BytesIn.Mean)
+		if calm.Latencies.P99 > calmP99 || busy.Latencies.P99 > busyP99 {
+			t.Errorf("%s, %s: p99 of %s at %d/s and %s at %d/s, want below %s and %s", r.name, how, calm.Latencies.P99, calmRate, busy.Latencies.P99, busyRate, calmP99, busyP99)
+		}
+		if calm.Success < 1 || busy.Success < 1 {
+			t.Errorf("%s, %s: not all answers were good: %v %v %v", r.name, how, calm.StatusCodes, busy.StatusCodes, slices.Concat(calm.Errors, busy.Errors))
+		}
+	}
+}
+
+// columns sets a report in columns.
+func columns(report *strings.Builder) string {
+	text := &strings.Builder{}
+	table := tabwriter.NewWriter(text, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(table, report.String()); err != nil {
+		return err.Error()
+	}
+	if err := table.Flush(); err != nil {
+		return err.Error()
+	}
+	return text.String()
+}
 
 // targets are the requests of a route, in turn.
 func (r route) targets(home, token string) []vegeta.Target {
@@ -243,16 +261,32 @@ func (r route) targets(home, token string) []vegeta.Target {
 	return all
 }
 
-// attack reads a route at a rate, for a time.
-func (w *web) attack(t *testing.T, r route, rate int, takes time.Duration) *vegeta.Metrics {
+// attack reads routes in turn at a rate, for a time, and measures each.
+func (w *web) attack(t *testing.T, routes []route, rate int, takes time.Duration) map[string]*vegeta.Metrics {
 	t.Helper()
-	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.Redirects(vegeta.NoFollow))
-	var m vegeta.Metrics
-	for result := range attacker.Attack(vegeta.NewStaticTargeter(r.targets(w.home, w.token)...), vegeta.Rate{Freq: rate, Per: time.Second}, takes, r.name) {
-		m.Add(result)
+	measured := make(map[string]*vegeta.Metrics)
+	names := make(map[string]string) // by address
+	of := make([][]vegeta.Target, len(routes))
+	for i, r := range routes {
+		of[i], measured[r.name] = r.targets(w.home, w.token), new(vegeta.Metrics)
+		for _, target := range of[i] {
+			names[target.URL] = r.name
+		}
 	}
-	m.Close()
-	return &m
+	var targets []vegeta.Target
+	for i := range things {
+		for _, all := range of {
+			targets = append(targets, all[i%len(all)])
+		}
+	}
+	attacker := vegeta.NewAttacker(vegeta.Timeout(10*time.Second), vegeta.Redirects(vegeta.NoFollow))
+	for result := range attacker.Attack(vegeta.NewStaticTargeter(targets...), vegeta.Rate{Freq: rate, Per: time.Second}, takes, "web") {
+		measured[names[result.URL]].Add(result)
+	}
+	for _, m := range measured {
+		m.Close()
+	}
+	return measured
 }
 
 // memory is the most that was resident, in bytes.

@@ -104,14 +104,16 @@ func readFindings(ctx context.Context, tx *transaction, key int64) ([]account.Fi
 		}
 		return nil, fmt.Errorf("image %d: %w", key, err)
 	}
+	// What stands is known for each image; what is gone is little, and has an index.
 	rows, err := collect(ctx, tx, scanMatched, `
 		SELECT p.id, p.purl, p.name, p.version, f.since, f.until, f.ecosystem, f.fixed, f.why,
 			a.name, a.modified, a.published, a.severity, a.summary, a.aliases
-		FROM (SELECT DISTINCT dp.package_id FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
-			WHERE d.examination_id = $1) s
+		FROM (SELECT x.package_id FROM exposure x WHERE x.examination_id = $1
+			UNION SELECT dp.package_id FROM image_document d CROSS JOIN document_package dp CROSS JOIN finding g
+			WHERE d.examination_id = $2 AND dp.document_id = d.document_id AND g.package_id = dp.package_id AND g.until IS NOT NULL) s
 		JOIN finding f ON f.package_id = s.package_id
 		JOIN package p ON p.id = f.package_id JOIN advisory a ON a.id = f.advisory_id
-		ORDER BY p.id, a.name, a.id, f.since`, key)
+		ORDER BY p.id, a.name, a.id, f.since`, key, key)
 	if err != nil {
 		return nil, err
 	}

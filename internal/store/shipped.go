@@ -17,7 +17,7 @@ const shippedPackages = `(SELECT DISTINCT dp.package_id FROM image_document d JO
 func (s *Store) Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error) {
 	var found account.List[account.Package]
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		found, err = readPackages(ctx, tx, key, q, p)
+		found, err = s.readPackages(ctx, tx, key, q, p)
 		return err
 	})
 	if err != nil {
@@ -26,7 +26,7 @@ func (s *Store) Packages(ctx context.Context, key int64, q account.PackageQuery,
 	return found, nil
 }
 
-func readPackages(ctx context.Context, tx *transaction, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error) {
+func (s *Store) readPackages(ctx context.Context, tx *transaction, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error) {
 	found := account.List[account.Package]{}
 	at, err := readNumbers(p.After, "packages", 1)
 	if err != nil {
@@ -51,7 +51,7 @@ func readPackages(ctx context.Context, tx *transaction, key int64, q account.Pac
 		where.add(`p.licences LIKE ? ESCAPE '\'`, containing(jsonText(q.Licence)))
 	}
 	text, args := where.text()
-	if found.Total, _, err = scanOne[int](ctx, tx, `SELECT count(*) FROM package p`+text, args...); err != nil {
+	if found.Total, err = s.countPackages(ctx, tx, key, q, text, args); err != nil {
 		return found, err
 	}
 	limit := limitOf(p)
@@ -70,6 +70,24 @@ func readPackages(ctx context.Context, tx *transaction, key int64, q account.Pac
 		found.Next = bookmark("packages", decimal(next))
 	}
 	return found, nil
+}
+
+// countPackages counts the packages of an image, those that a condition holds for where
+// not all are asked for.
+func (s *Store) countPackages(ctx context.Context, tx *transaction, key int64, q account.PackageQuery, condition string, args []any) (int, error) {
+	if q.Text != "" || q.Licence != "" || q.Subject != "" {
+		n, _, err := scanOne[int](ctx, tx, `SELECT count(*) FROM package p`+condition, args...)
+		return n, err
+	}
+	images, err := listings(ctx, tx, `(SELECT x.id FROM examination x WHERE x.id = $1)`, key)
+	if err != nil || len(images) == 0 {
+		return 0, err
+	}
+	lists, err := s.contents.of(ctx, tx, images)
+	if err != nil {
+		return 0, err
+	}
+	return len(images[0].packages(lists)), nil
 }
 
 func packageOrder(by string) string {
