@@ -174,8 +174,8 @@ func (l Look) twin(ctx context.Context, program string) (string, error) {
 	args := []string{"build", "-C", l.Checkout, "-trimpath", "-buildvcs=false", "-ldflags=-w -buildid=", "-o", file}
 	for _, s := range info.Settings {
 		switch {
-		case s.Key == "-tags":
-			args = append(args, "-tags="+s.Value)
+		case s.Key == "-tags" || s.Key == "-gcflags":
+			args = append(args, s.Key+"="+s.Value)
 		case strings.HasPrefix(s.Key, "GO") || s.Key == "CGO_ENABLED":
 			tools.Env = append(tools.Env, s.Key+"="+s.Value)
 		}

@@ -41,7 +41,7 @@ func checkout(t *testing.T, source string) string {
 func build(t *testing.T, dir, ldflags string) []byte {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "app")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags="+ldflags, "-o", file, "example.com/app")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-gcflags=example.com/app=-l", "-ldflags="+ldflags, "-o", file, "example.com/app")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
