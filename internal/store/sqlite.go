@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -20,8 +19,8 @@ const (
 	// sqliteBusyTimeout is how long a statement waits for the lock that another
 	// process holds. Transactions here take milliseconds.
 	sqliteBusyTimeout = 10 * time.Second
-	// Reading is work for a processor; more connections than processors only take memory.
-	fewestReaders, mostReaders = 2, 4
+	// More than processors: what takes long must not keep what is short.
+	sqliteReaders = 4
 )
 
 // sqliteEngine is a database in a file. SQLite lets one transaction write at a
@@ -56,13 +55,12 @@ func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
 	}
 	e.readers, err = openKeeping(sqliteDSN(path, "query_only(1)",
 		// In KiB when negative: what the console shows again and again.
-		"cache_size(-6144)"))
+		"cache_size(-3072)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite file %s for reading: %w", path, err), writer.Close())
 	}
-	readers := min(max(runtime.GOMAXPROCS(0), fewestReaders), mostReaders)
-	e.readers.SetMaxOpenConns(readers)
-	e.readers.SetMaxIdleConns(readers)
+	e.readers.SetMaxOpenConns(sqliteReaders)
+	e.readers.SetMaxIdleConns(sqliteReaders)
 	return e, nil
 }
 
