@@ -174,5 +174,5 @@ func (e *postgresEngine) releaseOrphans() string {
 }
 
 func (e *postgresEngine) array(expression string) string {
-	return `CAST(json_agg(` + expression + `) AS TEXT)`
+	return `CAST(coalesce(json_agg(` + expression + `), '[]') AS TEXT)`
 }

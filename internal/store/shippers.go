@@ -133,9 +133,11 @@ func rareShippers(ctx context.Context, tx *transaction, packages []int64, before
 	}
 	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var image, key int64
-		err := rows.Scan(&image, &key)
+		if err := rows.Scan(&image, &key); err != nil {
+			return struct{}{}, err
+		}
 		at[image].packages = append(at[image].packages, key)
-		return struct{}{}, err
+		return struct{}{}, nil
 	}, `SELECT DISTINCT d.examination_id, dp.package_id FROM image_document d CROSS JOIN document_package dp
 		WHERE dp.document_id = d.document_id AND d.examination_id IN `+list(len(images), 0)+` AND dp.package_id IN `+list(len(packages), len(images)),
 		append(anys(sortedKeys(at)), anys(packages)...)...)
