@@ -10,22 +10,92 @@ import (
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-// waveColumns reads waves w, with what they did.
-const waveColumns = `
-	SELECT w.id, w.cause, w.origin, w.at, w.sealed_at, w.judged_at,
-		(SELECT count(*) FROM wave_image i WHERE i.wave_id = w.id),
-		(SELECT count(*) FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new'),
-		(SELECT count(*) FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'gone'),
-		(SELECT count(*) FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'changed'),
-		(SELECT count(*) FROM verdict v WHERE v.wave_id = w.id)
-	FROM wave w `
+// waveColumns reads waves w.
+const waveColumns = `SELECT w.id, w.cause, w.origin, w.at, w.sealed_at, w.judged_at FROM wave w `
 
 func scanWave(rows *sql.Rows) (w account.Wave, err error) {
 	var at int64
 	var sealed, judged sql.NullInt64
-	err = rows.Scan(&w.ID, &w.Cause, &w.Origin, &at, &sealed, &judged, &w.Images, &w.New, &w.Gone, &w.Changed, &w.Verdicts)
+	err = rows.Scan(&w.ID, &w.Cause, &w.Origin, &at, &sealed, &judged)
 	w.At, w.SealedAt, w.JudgedAt, w.Judged = fromMicros(at), fromNullMicros(sealed), fromNullMicros(judged), judged.Valid
 	return w, err
+}
+
+// keptCounts is of how many waves, or repositories, counts are remembered.
+const keptCounts = 4096
+
+// waveCounts is how much a wave did.
+type waveCounts struct{ images, fresh, gone, changed, verdicts int }
+
+// readWaves reads waves, with what they did. That of a wave which has been judged does not
+// change any more.
+func (s *Store) readWaves(ctx context.Context, tx *transaction, tail string, args ...any) ([]account.Wave, error) {
+	waves, err := collect(ctx, tx, scanWave, waveColumns+tail, args...)
+	if err != nil {
+		return nil, err
+	}
+	counts := make(map[int64]*waveCounts, len(waves))
+	missing := make(map[int64]*waveCounts)
+	for i := range waves {
+		of, ok := s.waves.get(waves[i].ID)
+		counts[waves[i].ID] = &of
+		if !ok {
+			missing[waves[i].ID] = &of
+		}
+	}
+	if err := countWaves(ctx, tx, missing); err != nil {
+		return nil, fmt.Errorf("count what waves did: %w", err)
+	}
+	for i := range waves {
+		w := &waves[i]
+		of := counts[w.ID]
+		w.Images, w.New, w.Gone, w.Changed, w.Verdicts = of.images, of.fresh, of.gone, of.changed, of.verdicts
+		if w.Judged && missing[w.ID] != nil {
+			s.waves.put(w.ID, *of)
+		}
+	}
+	return waves, nil
+}
+
+// countWaves counts what waves did, by their keys.
+func countWaves(ctx context.Context, tx *transaction, waves map[int64]*waveCounts) error {
+	if len(waves) == 0 {
+		return nil
+	}
+	keys := sortedKeys(waves)
+	in := list(len(keys), 0)
+	for _, query := range []string{
+		`SELECT wave_id, 'image', count(*) FROM wave_image WHERE wave_id IN ` + in + ` GROUP BY wave_id`,
+		`SELECT wave_id, change, count(*) FROM wave_finding WHERE wave_id IN ` + in + ` GROUP BY wave_id, change`,
+		`SELECT wave_id, 'verdict', count(*) FROM verdict WHERE wave_id IN ` + in + ` GROUP BY wave_id`,
+	} {
+		_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+			var wave int64
+			var what string
+			var n int
+			if err := rows.Scan(&wave, &what, &n); err != nil {
+				return struct{}{}, err
+			}
+			of := waves[wave]
+			switch what {
+			case "image":
+				of.images = n
+			case "verdict":
+				of.verdicts = n
+			case string(release.ChangeNew):
+				of.fresh = n
+			case string(release.ChangeGone):
+				of.gone = n
+			default:
+				of.changed = n
+			}
+			return struct{}{}, nil
+		}, query, anys(keys)...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Activity returns the waves, the latest first. Those that only asked again whether
@@ -43,7 +113,11 @@ func (s *Store) Activity(ctx context.Context, p account.Page) (account.List[acco
 	}
 	text, args := where.text()
 	limit := limitOf(p)
-	all, err := collect(ctx, s.read, scanWave, waveColumns+text+fmt.Sprintf(`ORDER BY w.id DESC LIMIT %d`, limit+1), args...)
+	var all []account.Wave
+	err = s.view(ctx, func(tx *transaction) (err error) {
+		all, err = s.readWaves(ctx, tx, text+fmt.Sprintf(`ORDER BY w.id DESC LIMIT %d`, limit+1), args...)
+		return err
+	})
 	if err != nil {
 		return none, fmt.Errorf("read activity: %w", err)
 	}
@@ -56,7 +130,11 @@ const waveItems = 20
 // WaveDetail returns a wave with what it did, the worst of each kind where there are
 // many, or [account.ErrNotFound].
 func (s *Store) WaveDetail(ctx context.Context, id int64) (account.WaveDetail, error) {
-	w, err := one(collect(ctx, s.read, scanWave, waveColumns+`WHERE w.id = $1`, id))
+	var w account.Wave
+	err := s.view(ctx, func(tx *transaction) (err error) {
+		w, err = one(s.readWaves(ctx, tx, `WHERE w.id = $1`, id))
+		return err
+	})
 	if err != nil {
 		return account.WaveDetail{}, fmt.Errorf("read wave %d: %w", id, err)
 	}

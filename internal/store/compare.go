@@ -94,7 +94,7 @@ func (s *Store) readShipments(ctx context.Context, tx *transaction, c *account.C
 	if err != nil {
 		return err
 	}
-	lists, err := s.contents.of(ctx, tx, images)
+	lists, err := s.readContents(ctx, tx, images)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -19,7 +21,7 @@ const trendReleases = 12
 func (s *Store) Components(ctx context.Context) ([]account.Component, error) {
 	var all []account.Component
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		all, err = readComponents(ctx, tx, "TRUE")
+		all, err = s.readComponents(ctx, tx, "TRUE")
 		return err
 	})
 	if err != nil {
@@ -32,7 +34,7 @@ func (s *Store) Components(ctx context.Context) ([]account.Component, error) {
 func (s *Store) Component(ctx context.Context, repository string) (account.Component, error) {
 	var all []account.Component
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		all, err = readComponents(ctx, tx, `r.name = $1`, repository)
+		all, err = s.readComponents(ctx, tx, `r.name = $1`, repository)
 		return err
 	})
 	if err == nil && len(all) == 0 {
@@ -45,14 +47,14 @@ func (s *Store) Component(ctx context.Context, repository string) (account.Compo
 }
 
 // readComponents reads the components of the repositories r that a condition holds for.
-func readComponents(ctx context.Context, tx *transaction, condition string, args ...any) ([]account.Component, error) {
+func (s *Store) readComponents(ctx context.Context, tx *transaction, condition string, args ...any) ([]account.Component, error) {
 	bare, err := collect(ctx, tx, scanComponent, `
 		SELECT r.name, r.watched, r.look_every, r.look_at, r.look_outcome, r.look_cause, r.look_reason, r.complete_at
 		FROM repository r WHERE `+condition+` ORDER BY r.watched DESC, r.name`, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read repositories: %w", err)
 	}
-	counts, err := countVersions(ctx, tx, condition, args...)
+	counts, err := s.countVersions(ctx, tx, bare)
 	if err != nil {
 		return nil, fmt.Errorf("count versions: %w", err)
 	}
@@ -103,23 +105,50 @@ func readComponents(ctx context.Context, tx *transaction, condition string, args
 	return all, nil
 }
 
-// countVersions counts the versions that stand, by repository, of the repositories r that
-// a condition holds for.
-func countVersions(ctx context.Context, tx *transaction, condition string, args ...any) (map[string]int, error) {
-	type row struct {
-		repository string
-		n          int
+// versionCount is how many versions of a repository stood after a look, in microseconds.
+// Only another look changes that.
+type versionCount struct {
+	look int64
+	n    int
+}
+
+// sameLook is for how long the time of a look may be that of another as well.
+const sameLook = time.Second
+
+// countVersions counts the versions that stand, by repository.
+func (s *Store) countVersions(ctx context.Context, tx *transaction, components []release.Component) (map[string]int, error) {
+	counts := make(map[string]int, len(components))
+	looks := make(map[string]int64)
+	for i := range components {
+		c := &components[i]
+		look := int64(0)
+		if c.LastLook != nil {
+			look = micros(c.LastLook.At)
+		}
+		if kept, ok := s.versions.get(c.Repository); ok && kept.look == look {
+			counts[c.Repository] = kept.n
+		} else {
+			looks[c.Repository] = look
+		}
 	}
-	rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
-		err = rows.Scan(&r.repository, &r.n)
-		return r, err
-	}, `SELECT t.repository, count(*) FROM repository r JOIN tag t ON t.repository = r.name
-		WHERE t.kind = 'version' AND t.gone_at IS NULL AND `+condition+` GROUP BY t.repository`, args...)
-	counts := make(map[string]int, len(rows))
-	for _, r := range rows {
-		counts[r.repository] = r.n
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(looks)), batch) {
+		_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+			var repository string
+			var n int
+			err := rows.Scan(&repository, &n)
+			counts[repository] = n
+			return struct{}{}, err
+		}, `SELECT repository, count(*) FROM tag WHERE kind = 'version' AND gone_at IS NULL AND repository IN `+list(len(names), 0)+` GROUP BY repository`, anys(names)...)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			if look := looks[name]; s.now().Sub(fromMicros(look)) > sameLook {
+				s.versions.put(name, versionCount{look, counts[name]})
+			}
+		}
 	}
-	return counts, err
+	return counts, nil
 }
 
 // newestKeys returns the newest releases that stand, the newest first; pre-releases only
@@ -127,7 +156,7 @@ func countVersions(ctx context.Context, tx *transaction, condition string, args 
 func newestKeys(ctx context.Context, tx *transaction, repository string, most int) ([]releaseKey, error) {
 	for _, prerelease := range []string{"FALSE", "TRUE"} {
 		newest, err := collect(ctx, tx, scanKey, `SELECT r.repository, r.version FROM release r
-			WHERE r.repository = $1 AND r.prerelease = `+prerelease+` AND `+stands+` ORDER BY r.precedence DESC, r.version DESC LIMIT $2`, repository, most)
+			WHERE r.repository = $1 AND r.prerelease = `+prerelease+` AND `+stands+` ORDER BY r.precedence DESC, r.version DESC LIMIT `+decimal(int64(most)), repository)
 		if err != nil {
 			return nil, fmt.Errorf("choose the newest releases of %s: %w", repository, err)
 		}

@@ -7,12 +7,108 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 	"github.com/tallyman-io/tallyman/internal/tally/tallytest"
 )
 
-func TestWhoShipsAPackageIsFoundTheSameEitherWay(t *testing.T) {
+func TestWhoShipsAPackageIsFoundPageByPage(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s, f := smallFleet(t, url, time.Now)
+		// Documents that many images have, and images with several.
+		for _, statement := range []string{
+			`INSERT INTO image_document (examination_id, subject, document_id, kind, verified, signer)
+				SELECT DISTINCT i.examination_id, 'shared', (SELECT min(document_id) FROM image_document), i.kind, i.verified, i.signer
+				FROM image_document i WHERE i.examination_id % 2 = 0`,
+			`INSERT INTO image_document (examination_id, subject, document_id, kind, verified, signer)
+				SELECT DISTINCT i.examination_id, 'another', o.document_id, i.kind, i.verified, i.signer
+				FROM image_document i JOIN image_document o ON o.examination_id = i.examination_id / 3 * 2 + 1
+				WHERE i.examination_id % 3 = 0 AND i.subject NOT IN ('shared') AND o.subject NOT IN ('shared')`,
+		} {
+			if err := s.Exec(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		found := 0
+		for _, module := range append(slices.Clone(f.Modules[:12]), f.Modules[len(f.Modules)-1], "stdlib", "no-such-module") {
+			want, err := s.AllShippers(t.Context(), module)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found += len(want)
+			for _, page := range []int{1, 7, 1000} {
+				got, err := s.Shippers(t.Context(), module, page)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("%s, in pages of %d (-all at once, +found):\n%s", module, page, diff)
+				}
+			}
+		}
+		if found < 90 {
+			t.Errorf("got %d hits, want a fleet in which packages are found", found)
+		}
+	})
+}
+
+func TestWhatDocumentsListIsRememberedForAWhile(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		now := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
+		s, f := smallFleet(t, url, func() time.Time { return now })
+		count := func() int {
+			t.Helper()
+			r, err := s.Release(t.Context(), account.Ref{Repository: f.Repositories[0], Name: "v1.3.0"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			packages, err := s.Packages(t.Context(), r.Key, account.PackageQuery{}, account.Page{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return packages.Total
+		}
+		before := count()
+		if documents, packages := s.KeptContents(); documents != 1 || packages != before || before < 300 {
+			t.Errorf("remembered: %d documents with %d packages, want that of the image with its %d", documents, packages, before)
+		}
+		if err := s.Exec(t.Context(), `DELETE FROM document_package`); err != nil {
+			t.Fatal(err)
+		}
+		if got := count(); got != before {
+			t.Errorf("at once: got %d packages, want what is remembered", got)
+		}
+		now = now.Add(5 * time.Minute)
+		if got := count(); got != 0 {
+			t.Errorf("after five minutes: got %d packages, want what was repaired", got)
+		}
+	})
+}
+
+// smallFleet is a store with a few releases.
+func smallFleet(t *testing.T, url string, now func() time.Time) (*store.Store, *tallytest.Fleet) {
+	t.Helper()
+	s, err := store.Open(t.Context(), url, store.Options{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f := tallytest.NewFleet(3, 90, 400, time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC))
+	if err := f.Keep(t.Context(), s, 20); err != nil {
+		t.Fatal(err)
+	}
+	return s, f
+}
+
+func TestVersionsAreCountedAfterEveryLook(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		now := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
@@ -25,46 +121,26 @@ func TestWhoShipsAPackageIsFoundTheSameEitherWay(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		f := tallytest.NewFleet(3, 90, 400, time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC))
-		if err := f.Keep(t.Context(), s, 20); err != nil {
-			t.Fatal(err)
-		}
-		shippers := func(name string, rare bool, part int) [][]int64 {
-			t.Helper()
-			all, err := s.Shippers(t.Context(), name, rare, part)
-			if err != nil {
+		const repository = "ghcr.io/acme/web"
+		fleet := storetest.NewFleet(1, 3, 1)
+		tags := make(map[string]release.Digest)
+		for n := range 3 {
+			image, version := fleet.Image(repository, n, now)
+			tags[version] = image.Digest
+			look := release.Look{Repository: repository, At: now, Outcome: release.OutcomeComplete}
+			if _, err := s.RecordLook(t.Context(), look, release.Sighting{Images: []release.Image{image}, Tags: tags}); err != nil {
 				t.Fatal(err)
 			}
-			return all
-		}
-		found := 0
-		for _, module := range append(slices.Clone(f.Modules[:12]), f.Modules[len(f.Modules)-1], "stdlib", "no-such-module") {
-			want := shippers(module, true, 1000)
-			found += len(want)
-			for _, part := range []int{1, 7, 1000} { // the first from the store, others from memory
-				if diff := cmp.Diff(want, shippers(module, false, part)); diff != "" {
-					t.Errorf("%s, in parts of %d (-from the packages, +from the images):\n%s", module, part, diff)
+			for _, later := range []time.Duration{0, time.Minute, time.Second} { // at once, then read to be remembered, then remembered
+				now = now.Add(later)
+				c, err := s.Component(t.Context(), repository)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.Releases != n+1 {
+					t.Errorf("%s after look %d: got %d releases, want %d", later, n+1, c.Releases, n+1)
 				}
 			}
-		}
-		if found < 90 {
-			t.Errorf("got %d hits, want a fleet in which packages are found", found)
-		}
-		documents, packages := s.KeptContents()
-		if documents != 90 || packages < 90*300 || packages > 90*400 {
-			t.Errorf("remembered: %d documents with %d packages, want those of all images", documents, packages)
-		}
-
-		// What was repaired in the store is seen after a while.
-		if err := s.Exec(t.Context(), `DELETE FROM document_package`); err != nil {
-			t.Fatal(err)
-		}
-		if got := shippers("stdlib", false, 1000); len(got) == 0 {
-			t.Error("at once: want what is remembered")
-		}
-		now = now.Add(5 * time.Minute)
-		if got := shippers("stdlib", false, 1000); len(got) != 0 {
-			t.Errorf("after five minutes: got %d, want none", len(got))
 		}
 	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"math"
 )
 
 // MigrateDown removes everything that [Open] makes. It is no part of the API: a
@@ -36,34 +37,53 @@ func scanString(rows *sql.Rows) (v string, err error) {
 }
 
 // Shippers are the keys of the images that ship packages of a name, and of those packages,
-// the newest image first: as they are found from the packages on when rare, and else by
-// looking through the images, in parts of so many.
-func (s *Store) Shippers(ctx context.Context, name string, rare bool, part int) (all [][]int64, err error) {
+// in the order of the pages of so many that they are found in.
+func (s *Store) Shippers(ctx context.Context, name string, page int) (all [][]int64, err error) {
 	err = s.view(ctx, func(tx *transaction) error {
 		packages, err := packagesNamed(ctx, tx, name)
 		if err != nil || len(packages) == 0 {
 			return err
 		}
-		find := func(ctx context.Context, tx *transaction, packages []int64, before int64, part int) ([]shipper, error) {
-			found, enough, err := s.newestShippers(ctx, tx, packages, before, part)
-			if !enough && err == nil {
-				return rareShippers(ctx, tx, packages, before, part)
-			}
-			return found, err
-		}
-		if rare {
-			find = rareShippers
-		}
-		for before := int64(1) << 62; ; {
-			found, err := find(ctx, tx, keysOf(packages), before, part)
+		for before := (place{math.MaxInt64, math.MaxInt64}); ; {
+			found, err := s.shippers(ctx, tx, keysOf(packages), before, page)
 			if err != nil || len(found) == 0 {
 				return err
 			}
 			for _, f := range found {
 				all = append(all, append([]int64{f.image}, f.packages...))
-				before = f.image
+				before = f.place
 			}
 		}
+	})
+	return all, err
+}
+
+// AllShippers are what [Store.Shippers] finds, read at once and sorted out here.
+func (s *Store) AllShippers(ctx context.Context, name string) (all [][]int64, err error) {
+	err = s.view(ctx, func(tx *transaction) error {
+		packages, err := packagesNamed(ctx, tx, name)
+		if err != nil || len(packages) == 0 {
+			return err
+		}
+		type row struct{ document, image, pkg int64 }
+		rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
+			err = rows.Scan(&r.document, &r.image, &r.pkg)
+			return r, err
+		}, `SELECT DISTINCT d.document_id, d.examination_id, dp.package_id FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
+			WHERE dp.package_id IN `+list(len(packages), 0)+` ORDER BY 1 DESC, 2 DESC, 3`, anys(keysOf(packages))...)
+		if err != nil {
+			return err
+		}
+		by, at := make(map[int64]int64), make(map[int64]int) // the document of an image, and its place
+		for _, r := range rows {
+			if document, ok := by[r.image]; !ok {
+				by[r.image], at[r.image] = r.document, len(all)
+				all = append(all, []int64{r.image, r.pkg})
+			} else if document == r.document {
+				all[at[r.image]] = append(all[at[r.image]], r.pkg)
+			}
+		}
+		return nil
 	})
 	return all, err
 }
@@ -72,5 +92,5 @@ func (s *Store) Shippers(ctx context.Context, name string, rare bool, part int) 
 func (s *Store) KeptContents() (documents, packages int) {
 	s.contents.mu.Lock()
 	defer s.contents.mu.Unlock()
-	return len(s.contents.byDigest), s.contents.size
+	return len(s.contents.byKey), s.contents.weight
 }

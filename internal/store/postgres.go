@@ -43,6 +43,7 @@ func openPostgres(ctx context.Context, rawURL string, maxConnections int) (*post
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "tallyman"
 	}
+	cfg.AfterConnect = withoutCompiling
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make PostgreSQL pool: %w", scrub(err, rawURL))
@@ -52,6 +53,16 @@ func openPostgres(ctx context.Context, rawURL string, maxConnections int) (*post
 		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", cfg.ConnConfig.Host, scrub(err, rawURL))
 	}
 	return &postgresEngine{pool: pool, db: stdlib.OpenDBFromPool(pool)}, nil
+}
+
+// withoutCompiling keeps PostgreSQL from compiling statements whose cost it overrates: that
+// takes seconds, where to run them takes milliseconds. It is no parameter of the connection,
+// which a pooler in between may refuse.
+func withoutCompiling(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, `SET jit = off`); err != nil {
+		return fmt.Errorf("have statements not compiled: %w", err)
+	}
+	return nil
 }
 
 // scrub takes the secrets of a database URL out of an error. pgx is careful not
@@ -175,4 +186,10 @@ func (e *postgresEngine) releaseOrphans() string {
 
 func (e *postgresEngine) array(expression string) string {
 	return `CAST(coalesce(json_agg(` + expression + `), '[]') AS TEXT)`
+}
+
+func (e *postgresEngine) entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error) {
+	return collect(ctx, tx, scanEntry, `SELECT last.document_id, p.id FROM unnest($1::BIGINT[]) AS p (id) CROSS JOIN LATERAL
+		(SELECT d.document_id FROM document_package d WHERE d.package_id = p.id AND d.document_id <= $2 ORDER BY d.document_id DESC LIMIT $3) AS last`,
+		packages, upTo, most)
 }

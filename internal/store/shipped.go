@@ -83,7 +83,7 @@ func (s *Store) countPackages(ctx context.Context, tx *transaction, key int64, q
 	if err != nil || len(images) == 0 {
 		return 0, err
 	}
-	lists, err := s.contents.of(ctx, tx, images)
+	lists, err := s.readContents(ctx, tx, images)
 	if err != nil {
 		return 0, err
 	}

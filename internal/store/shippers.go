@@ -1,23 +1,19 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 )
 
-const (
-	// oftenShare is the share of all documents, as one in so many, that makes a package one
-	// that is shipped often: the newest images are looked through then, and the first of
-	// them have it. Others are looked for from the package on.
-	oftenShare = 8
-	// someMatches bounds what a hit names.
-	someMatches = 5
-)
+// someMatches bounds what a hit names.
+const someMatches = 5
 
 // searchPackages finds the releases that ship one of the packages.
 func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []namedPackage, p account.Page) (account.Found, error) {
@@ -29,25 +25,30 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 	}
 	found := account.Found{Kind: account.SearchPackage}
 	limit := limitOf(p)
-	shippers, err := s.shippers(ctx, tx, keysOf(packages), p.After, limit+1)
+	before, err := readPlace(p.After)
+	if err != nil {
+		return found, err
+	}
+	shippers, err := s.shippers(ctx, tx, keysOf(packages), before, limit+1)
 	if err != nil || len(shippers) == 0 {
 		return found, err
 	}
 	if len(shippers) > limit {
 		shippers = shippers[:limit]
-		found.Next = bookmark("shippers", decimal(shippers[limit-1].image))
+		found.Next = bookmark("shippers", decimal(shippers[limit-1].document), decimal(shippers[limit-1].image))
 	}
 	found.Total = -1
 	images := make([]int64, len(shippers))
-	matches := make(map[int64][]int64, len(shippers))
-	for i, s := range shippers {
-		images[i], matches[s.image] = s.image, s.packages
+	of := make(map[int64]*shipper, len(shippers))
+	for i := range shippers {
+		images[i], of[shippers[i].image] = shippers[i].image, &shippers[i]
 	}
 	all, err := standings(ctx, tx, `WHERE (r.repository, r.digest) IN
 		(SELECT x.repository, x.digest FROM examination x WHERE x.id IN `+list(len(images), 0)+`) ORDER BY e.id DESC, r.precedence DESC, r.version DESC`, anys(images)...)
 	if err != nil {
 		return found, err
 	}
+	slices.SortStableFunc(all, func(a, b account.Standing) int { return of[b.Key].compare(of[a.Key].place) })
 	if err := complete(ctx, tx, pointers(all), false); err != nil {
 		return found, err
 	}
@@ -56,7 +57,7 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 		purls[packages[i].key] = packages[i].purl
 	}
 	for i := range all {
-		found.Items = append(found.Items, account.Hit{Standing: all[i], Matches: someOf(matches[all[i].Key], purls)})
+		found.Items = append(found.Items, account.Hit{Standing: all[i], Matches: someOf(of[all[i].Key].packages, purls)})
 	}
 	return found, nil
 }
@@ -80,112 +81,133 @@ func someOf(packages []int64, purls map[int64]string) []string {
 	return names[:min(len(names), someMatches)]
 }
 
+// place is that of an image among those who ship a package: behind the documents that
+// were read later, and, with one that several images have, behind newer images.
+type place struct{ document, image int64 }
+
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.document, q.document), cmp.Compare(p.image, q.image))
+}
+
+// readPlace reads the bookmark of the last of a page.
+func readPlace(after string) (place, error) {
+	at, err := readNumbers(after, "shippers", 2)
+	if err != nil || len(at) == 0 {
+		return place{math.MaxInt64, math.MaxInt64}, err
+	}
+	return place{at[0], at[1]}, nil
+}
+
 // shipper is an image that ships packages, by its key and theirs.
 type shipper struct {
-	image    int64
+	place
+
+	// packages are those of the document.
 	packages []int64
 }
 
-// shippers returns the images that ship one of the packages, those first that were
-// looked at last. The packages are in order.
-func (s *Store) shippers(ctx context.Context, tx *transaction, packages []int64, after string, limit int) ([]shipper, error) {
-	before := int64(math.MaxInt64)
-	if at, err := readNumbers(after, "shippers", 1); err != nil {
-		return nil, err
-	} else if len(at) > 0 {
-		before = at[0]
-	}
-	often, err := shippedOften(ctx, tx, packages)
-	if err != nil {
-		return nil, fmt.Errorf("count who ships the packages: %w", err)
-	}
-	var all []shipper
-	enough := false
-	if often {
-		all, enough, err = s.newestShippers(ctx, tx, packages, before, limit)
-	}
-	if !enough && err == nil {
-		all, err = rareShippers(ctx, tx, packages, before, limit)
-	}
+// shippers returns the images behind a place that ship one of the packages, the documents
+// first that were read last. The packages are in order.
+func (s *Store) shippers(ctx context.Context, tx *transaction, packages []int64, before place, limit int) ([]shipper, error) {
+	all, err := s.findShippers(ctx, tx, packages, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("find who ships the packages: %w", err)
 	}
 	return all, nil
 }
 
-// rareShippers goes from the packages to those who ship them.
-func rareShippers(ctx context.Context, tx *transaction, packages []int64, before int64, limit int) ([]shipper, error) {
-	// SQLite takes the tables of a CROSS JOIN in this order: from the packages, not from
-	// the images.
-	images, err := collect(ctx, tx, func(rows *sql.Rows) (s shipper, err error) {
-		err = rows.Scan(&s.image)
-		return s, err
-	}, `SELECT DISTINCT s.id FROM (
-			SELECT d.examination_id AS id FROM document_package dp CROSS JOIN image_document d
-			WHERE d.document_id = dp.document_id AND dp.package_id IN `+list(len(packages), 0)+`) AS s
-		WHERE s.id < $`+decimal(int64(len(packages)+1))+` ORDER BY 1 DESC LIMIT `+decimal(int64(limit)), append(anys(packages), before)...)
-	if err != nil || len(images) == 0 {
-		return nil, err
-	}
-	at := make(map[int64]*shipper, len(images))
-	for i := range images {
-		at[images[i].image] = &images[i]
-	}
-	_, err = collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
-		var image, key int64
-		if err := rows.Scan(&image, &key); err != nil {
-			return struct{}{}, err
+func (s *Store) findShippers(ctx context.Context, tx *transaction, packages []int64, before place, limit int) ([]shipper, error) {
+	var all []shipper
+	first, seen := before, make(map[int64]bool)
+	for {
+		entries, err := s.engine.entries(ctx, tx, packages, before.document, limit)
+		if err != nil {
+			return nil, err
 		}
-		at[image].packages = append(at[image].packages, key)
-		return struct{}{}, nil
-	}, `SELECT DISTINCT d.examination_id, dp.package_id FROM image_document d CROSS JOIN document_package dp
-		WHERE dp.document_id = d.document_id AND d.examination_id IN `+list(len(images), 0)+` AND dp.package_id IN `+list(len(packages), len(images)),
-		append(anys(sortedKeys(at)), anys(packages)...)...)
-	return images, err
+		documents := newestDocuments(entries, limit)
+		if len(documents) == 0 {
+			return all, nil
+		}
+		places, err := placesOf(ctx, tx, documents, before, 2*limit)
+		if err != nil {
+			return nil, err
+		}
+		earlier, err := shippedBefore(ctx, tx, places, packages, first)
+		if err != nil {
+			return nil, err
+		}
+		for _, at := range places {
+			if before = at; seen[at.image] || earlier[at.image] {
+				continue
+			}
+			seen[at.image] = true
+			if all = append(all, shipper{at, documents[at.document]}); len(all) == limit {
+				return all, nil
+			}
+		}
+		if len(places) < 2*limit { // of these documents there is no more
+			before = place{slices.Min(slices.Collect(maps.Keys(documents))) - 1, math.MaxInt64}
+		}
+	}
 }
 
-// newestShippers looks through the newest images, which many a package is in, and reports
-// whether they are enough. Where the packages are those of old images, looking on would
-// take longer than to go from the packages.
-func (s *Store) newestShippers(ctx context.Context, tx *transaction, packages []int64, before int64, limit int) ([]shipper, bool, error) {
-	const part, parts = 64, 4
-	var found []shipper
-	for range parts {
-		images, err := readListings(ctx, tx, before, part)
-		if err != nil {
-			return nil, false, err
-		}
-		lists, err := s.contents.of(ctx, tx, images)
-		if err != nil {
-			return nil, false, err
-		}
-		for i := range images {
-			if shipped := images[i].among(packages, lists); len(shipped) > 0 {
-				found = append(found, shipper{images[i].key, shipped})
-			}
-			if len(found) == limit {
-				return found, true, nil
-			}
-			before = images[i].key
-		}
-		if len(images) < part {
-			return found, true, nil
-		}
-		if len(found) == 0 {
+// entry is one of a document: a package that it lists.
+type entry struct{ document, pkg int64 }
+
+func scanEntry(rows *sql.Rows) (e entry, err error) {
+	err = rows.Scan(&e.document, &e.pkg)
+	return e, err
+}
+
+// newestDocuments are those that were read last, with all that they list of the packages.
+// Of each package there are that many entries, if it has so many.
+func newestDocuments(entries []entry, most int) map[int64][]int64 {
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(b.document, a.document), cmp.Compare(a.pkg, b.pkg))
+	})
+	documents := make(map[int64][]int64, most)
+	for _, e := range entries {
+		if _, ok := documents[e.document]; !ok && len(documents) == most {
 			break
 		}
+		documents[e.document] = append(documents[e.document], e.pkg)
 	}
-	return nil, false, nil
+	return documents
 }
 
-// shippedOften reports whether many of the documents list one of the packages.
-func shippedOften(ctx context.Context, tx *transaction, packages []int64) (bool, error) {
-	documents, _, err := scanOne[int64](ctx, tx, `SELECT coalesce(max(id), 0) FROM document`)
-	if err != nil {
-		return false, err
+// placesOf reads who has the documents, behind a place.
+func placesOf(ctx context.Context, tx *transaction, documents map[int64][]int64, before place, most int) ([]place, error) {
+	keys := sortedKeys(documents)
+	return collect(ctx, tx, func(rows *sql.Rows) (p place, err error) {
+		err = rows.Scan(&p.document, &p.image)
+		return p, err
+	}, `SELECT DISTINCT d.document_id, d.examination_id FROM image_document d WHERE d.document_id IN `+list(len(keys), 0)+
+		` AND (d.document_id, d.examination_id) < `+list(2, len(keys))+` ORDER BY 1 DESC, 2 DESC LIMIT `+decimal(int64(most)),
+		append(anys(keys), before.document, before.image)...)
+}
+
+// shippedBefore are those of the places whose image another document puts before a place,
+// or at it: they have been found already.
+func shippedBefore(ctx context.Context, tx *transaction, places []place, packages []int64, at place) (map[int64]bool, error) {
+	found := make(map[int64]bool)
+	if len(places) == 0 || at.document == math.MaxInt64 {
+		return found, nil
 	}
-	enough := documents/oftenShare + 1
-	n, _, err := scanOne[int64](ctx, tx, `SELECT count(*) FROM (SELECT 1 FROM document_package WHERE package_id IN `+
-		list(len(packages), 0)+` LIMIT `+decimal(enough)+`) AS s`, anys(packages)...)
-	return n >= enough, err
+	images := make([]int64, len(places))
+	for i := range places {
+		images[i] = places[i].image
+	}
+	slices.Sort(images)
+	images = slices.Compact(images)
+	args := append(append(anys(images), at.document, at.image), anys(packages)...)
+	keys, err := collect(ctx, tx, func(rows *sql.Rows) (key int64, err error) {
+		err = rows.Scan(&key)
+		return key, err
+	}, `SELECT DISTINCT d.examination_id FROM image_document d CROSS JOIN document_package dp
+		WHERE d.examination_id IN `+list(len(images), 0)+` AND (d.document_id, d.examination_id) >= `+list(2, len(images))+`
+		AND dp.document_id = d.document_id AND dp.package_id IN `+list(len(packages), len(images)+2), args...)
+	for _, key := range keys {
+		found[key] = true
+	}
+	return found, err
 }

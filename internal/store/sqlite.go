@@ -198,3 +198,18 @@ func (e *sqliteEngine) releaseOrphans() string {
 }
 
 func (e *sqliteEngine) array(expression string) string { return `json_group_array(` + expression + `)` }
+
+// entries asks for each package by itself: SQLite has no LATERAL, and a question takes it
+// less than a round trip takes others.
+func (e *sqliteEngine) entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error) {
+	var all []entry
+	for _, key := range packages {
+		found, err := collect(ctx, tx, scanEntry, `SELECT document_id, package_id FROM document_package WHERE package_id = $1 AND document_id <= $2
+			ORDER BY document_id DESC LIMIT $3`, key, upTo, most)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}

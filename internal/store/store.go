@@ -49,6 +49,8 @@ type Store struct {
 	write, read *sql.DB
 	engine      engine
 	contents    *contents
+	versions    *remembered[string, versionCount]
+	waves       *remembered[int64, waveCounts]
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -75,6 +77,9 @@ type engine interface {
 	argument(name string) string
 	// array is an aggregate: the values of an expression as an array in JSON.
 	array(expression string) string
+	// entries are, of each package, those of the last documents that list it, up to one: so
+	// many, or all there are. Their order is of no matter.
+	entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error)
 	columns(ctx context.Context, tx *transaction, table string) ([]column, error)
 	// resume has the engine take a table in that was filled: keys that it counts, if the
 	// table has them, go on after those that the rows brought along.
@@ -107,7 +112,12 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{now: opts.Now, queue: opts.Queue, contents: &contents{now: opts.Now, byDigest: make(map[string]*content)}}
+	s := &Store{
+		now: opts.Now, queue: opts.Queue,
+		contents: newRemembered[string](opts.Now, keptContents, func(packages []int64) int { return len(packages) }),
+		versions: newRemembered[string](opts.Now, keptCounts, func(versionCount) int { return 1 }),
+		waves:    newRemembered[int64](opts.Now, keptCounts, func(waveCounts) int { return 1 }),
+	}
 	if t.sqlitePath != "" {
 		e, err := openSQLite(ctx, t.sqlitePath)
 		if err != nil {

@@ -131,12 +131,10 @@ func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]rele
 		if err != nil {
 			return err
 		}
-		for i := range changes {
-			if err := nameChange(ctx, tx, wave, keys[i], &changes[i]); err != nil {
-				return err
-			}
+		if err := countShippers(ctx, tx, wave, keys, changes); err != nil {
+			return err
 		}
-		return nil
+		return nameChanges(ctx, tx, wave, keys, changes)
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("read what wave %d did: %w", wave, err)
@@ -144,41 +142,84 @@ func (s *Store) WaveFindings(ctx context.Context, wave int64, limit int) ([]rele
 	return changes, total, nil
 }
 
-// nameChange adds the packages of a change, what fixes them, and how many images ship
-// them.
-func nameChange(ctx context.Context, tx *transaction, wave, advisory int64, f *release.FindingChange) error {
-	var err error
-	shippers := `exposure x ON x.package_id = w.package_id`
-	if f.Change == release.ChangeGone { // a package without a finding has no exposure
-		shippers = `document_package dp ON dp.package_id = w.package_id JOIN image_document x ON x.document_id = dp.document_id`
+// changed is an advisory in a wave, and what the wave changed.
+type changed struct {
+	advisory int64
+	change   release.Change
+}
+
+// countShippers adds how many images ship the packages of the changes. The advisories are
+// those of the changes.
+func countShippers(ctx context.Context, tx *transaction, wave int64, advisories []int64, changes []release.FindingChange) error {
+	at := make(map[changed]*release.FindingChange, len(changes))
+	gone := make(map[bool][]any) // the advisories, by whether the change is that
+	for i := range changes {
+		at[changed{advisories[i], changes[i].Change}] = &changes[i]
+		is := changes[i].Change == release.ChangeGone
+		gone[is] = append(gone[is], advisories[i])
 	}
-	if f.Releases, _, err = scanOne[int](ctx, tx, `SELECT count(DISTINCT x.examination_id) FROM wave_finding w JOIN `+shippers+`
-		WHERE w.wave_id = $1 AND w.advisory_id = $2 AND w.change = $3`, wave, advisory, string(f.Change)); err != nil {
-		return err
+	for is, of := range gone {
+		shippers, which := `exposure x ON x.package_id = w.package_id`, `<>`
+		if is { // a package without a finding has no exposure
+			shippers, which = `document_package dp ON dp.package_id = w.package_id JOIN image_document x ON x.document_id = dp.document_id`, `=`
+		}
+		_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+			var c changed
+			var n int
+			err := rows.Scan(&c.advisory, &c.change, &n)
+			if f := at[c]; f != nil {
+				f.Releases = n
+			}
+			return struct{}{}, err
+		}, `SELECT w.advisory_id, w.change, count(DISTINCT x.examination_id) FROM wave_finding w JOIN `+shippers+`
+			WHERE w.wave_id = $1 AND w.change `+which+` 'gone' AND w.advisory_id IN `+list(len(of), 1)+` GROUP BY w.advisory_id, w.change`, append([]any{wave}, of...)...)
+		if err != nil {
+			return fmt.Errorf("count who ships them: %w", err)
+		}
 	}
-	fixes, err := collect(ctx, tx, func(rows *sql.Rows) (fixed []string, err error) {
+	return nil
+}
+
+// nameChanges adds the packages of the changes, and what fixes them.
+func nameChanges(ctx context.Context, tx *transaction, wave int64, advisories []int64, changes []release.FindingChange) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	at := make(map[changed]*release.FindingChange, len(changes))
+	for i := range changes {
+		at[changed{advisories[i], changes[i].Change}] = &changes[i]
+	}
+	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var c changed
 		var purl string
 		var text sql.NullString
-		if err = rows.Scan(&purl, &text); err != nil {
-			return nil, err
+		if err := rows.Scan(&c.advisory, &c.change, &purl, &text); err != nil {
+			return struct{}{}, err
+		}
+		f := at[c]
+		if f == nil {
+			return struct{}{}, nil
 		}
 		f.PURLs = append(f.PURLs, purl)
-		if text.Valid {
-			return fromJSON[[]string](text.String)
+		if !text.Valid {
+			return struct{}{}, nil
 		}
-		return nil, nil
-	}, `SELECT p.purl, (SELECT f.fixed FROM finding f WHERE f.package_id = p.id AND f.advisory_id = $1 AND f.until IS NULL)
-		FROM wave_finding w JOIN package p ON p.id = w.package_id
-		WHERE w.advisory_id = $2 AND w.wave_id = $3 AND w.change = $4 ORDER BY p.purl LIMIT $5`,
-		advisory, advisory, wave, string(f.Change), purlsAtMost)
-	for _, fixed := range fixes {
+		fixed, err := fromJSON[[]string](text.String)
 		for _, version := range fixed {
 			if !slices.Contains(f.Fixed, version) {
 				f.Fixed = append(f.Fixed, version)
 			}
 		}
+		return struct{}{}, err
+	}, `WITH named AS (SELECT w.advisory_id, w.change, w.package_id, p.purl, row_number() OVER (PARTITION BY w.advisory_id, w.change ORDER BY p.purl) AS place
+			FROM wave_finding w JOIN package p ON p.id = w.package_id WHERE w.wave_id = $1 AND w.advisory_id IN `+list(len(advisories), 1)+`)
+		SELECT n.advisory_id, n.change, n.purl, f.fixed FROM named n
+		LEFT JOIN finding f ON f.package_id = n.package_id AND f.advisory_id = n.advisory_id AND f.until IS NULL
+		WHERE n.place <= `+decimal(purlsAtMost)+` ORDER BY n.purl`, append([]any{wave}, anys(advisories)...)...)
+	if err != nil {
+		return fmt.Errorf("name their packages: %w", err)
 	}
-	return err
+	return nil
 }
 
 // WaveVerdicts returns the results that a wave changed, fails first, at most limit of
