@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
@@ -23,15 +25,15 @@ func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comp
 			if *side.standing, err = findStanding(ctx, tx, side.ref); err != nil {
 				return fmt.Errorf("release %s of %s: %w", side.ref.Name, side.ref.Repository, err)
 			}
-			if err := complete(ctx, tx, []*account.Standing{side.standing}, true); err != nil {
-				return err
-			}
+		}
+		if err := complete(ctx, tx, []*account.Standing{&c.From, &c.To}, true); err != nil {
+			return err
 		}
 		c.Sizes = account.CompareSizes(c.From.Image.Platforms, c.To.Image.Platforms)
 		if err := s.comparePackages(ctx, tx, &c); err != nil {
 			return fmt.Errorf("compare packages: %w", err)
 		}
-		if err := compareFindings(ctx, tx, &c); err != nil {
+		if err := s.compareFindings(ctx, tx, &c); err != nil {
 			return fmt.Errorf("compare findings: %w", err)
 		}
 		return compareSigners(ctx, tx, &c)
@@ -51,35 +53,43 @@ type shipment struct {
 	unknown string
 }
 
-// readLicences reads the licences of what an image ships, or why that is not known.
-func readLicences(ctx context.Context, tx *transaction, s *account.Standing) (shipment, error) {
-	sh := shipment{versions: make(map[string][]string), licences: make(map[string]bool)}
-	documents, err := collect(ctx, tx, func(rows *sql.Rows) (d [2]string, err error) {
-		err = rows.Scan(&d[0], &d[1])
+// readLicences reads the licences of what two images ship, or why that is not known.
+func readLicences(ctx context.Context, tx *transaction, from, to *account.Standing) (sides [2]shipment, err error) {
+	type document struct {
+		image             int64
+		failure, licences string
+	}
+	documents, err := collect(ctx, tx, func(rows *sql.Rows) (d document, err error) {
+		err = rows.Scan(&d.image, &d.failure, &d.licences)
 		return d, err
-	}, `SELECT d.failure, d.licences FROM image_document i JOIN document d ON d.id = i.document_id WHERE i.examination_id = $1 AND i.kind = $2`,
-		s.Key, string(release.PaperSBOM))
+	}, `SELECT i.examination_id, d.failure, d.licences FROM image_document i JOIN document d ON d.id = i.document_id
+		WHERE i.examination_id IN ($1, $2) AND i.kind = $3`, from.Key, to.Key, string(release.PaperSBOM))
 	if err != nil {
-		return sh, err
+		return sides, err
 	}
-	if len(documents) == 0 {
+	for i, s := range []*account.Standing{from, to} {
+		sh := shipment{versions: make(map[string][]string), licences: make(map[string]bool)}
 		sh.unknown = fmt.Sprintf("%s has no SBOM to read its packages from", name(s))
-		return sh, nil
+		for _, d := range documents {
+			if d.image != s.Key {
+				continue
+			}
+			if d.failure != "" {
+				sh.unknown = fmt.Sprintf("an SBOM of %s cannot be read: %s", name(s), d.failure)
+				break
+			}
+			sh.unknown = ""
+			licences, err := fromJSON[[]string](d.licences)
+			if err != nil {
+				return sides, err
+			}
+			for _, l := range licences {
+				sh.licences[l] = true
+			}
+		}
+		sides[i] = sh
 	}
-	for _, d := range documents {
-		if d[0] != "" {
-			sh.unknown = fmt.Sprintf("an SBOM of %s cannot be read: %s", name(s), d[0])
-			return sh, nil
-		}
-		licences, err := fromJSON[[]string](d[1])
-		if err != nil {
-			return sh, err
-		}
-		for _, l := range licences {
-			sh.licences[l] = true
-		}
-	}
-	return sh, nil
+	return sides, nil
 }
 
 func (sh *shipment) add(base, version string) {
@@ -139,17 +149,18 @@ func (s *Store) readShipments(ctx context.Context, tx *transaction, c *account.C
 // rows take longer to hand over than to find.
 func (s *Store) readPURLs(ctx context.Context, tx *transaction, packages []int64) ([]string, error) {
 	slices.Sort(packages)
-	var all []string
-	for keys := range slices.Chunk(packages, batch) {
-		text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`purl`)+` FROM package WHERE id IN `+list(len(keys), 0), anys(keys)...)
-		if err != nil {
-			return nil, err
-		}
-		purls, err := fromJSON[[]string](text)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, purls...)
+	text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`purl`)+` FROM package WHERE id `+s.engine.among(1), s.engine.keys(packages))
+	if err != nil {
+		return nil, err
+	}
+	if strings.ContainsRune(text, '\\') {
+		return fromJSON[[]string](text)
+	}
+	// Without an escape, what stands between two quotation marks is a purl.
+	parts := strings.Split(text, `"`)
+	all := make([]string, 0, len(packages))
+	for i := 1; i < len(parts); i += 2 {
+		all = append(all, parts[i])
 	}
 	return all, nil
 }
@@ -157,19 +168,15 @@ func (s *Store) readPURLs(ctx context.Context, tx *transaction, packages []int64
 func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
 
 func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
-	from, err := readLicences(ctx, tx, &c.From)
+	sides, err := readLicences(ctx, tx, &c.From, &c.To)
 	if err != nil {
 		return err
 	}
-	to, err := readLicences(ctx, tx, &c.To)
-	if err != nil {
-		return err
-	}
-	p := &c.Packages
+	from, to, p := &sides[0], &sides[1], &c.Packages
 	if p.Unknown = cmp.Or(from.unknown, to.unknown); p.Unknown != "" {
 		return nil
 	}
-	if err := s.readShipments(ctx, tx, c, &from, &to); err != nil {
+	if err := s.readShipments(ctx, tx, c, from, to); err != nil {
 		return err
 	}
 	*p = account.ComparePackages(from.versions, to.versions, account.MostItems)
@@ -179,27 +186,23 @@ func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account
 
 // compareFindings compares what stands by vulnerability and package, whatever the
 // version of the package.
-func compareFindings(ctx context.Context, tx *transaction, c *account.Comparison) error {
+func (s *Store) compareFindings(ctx context.Context, tx *transaction, c *account.Comparison) error {
 	if c.From.Key == 0 || c.To.Key == 0 {
 		return nil
 	}
-	read := func(key int64) (map[[2]string]bool, []account.Finding, error) {
-		all, err := readFindings(ctx, tx, key)
-		all = slices.DeleteFunc(all, func(f account.Finding) bool { return f.Occurrence == account.Gone })
-		set := make(map[[2]string]bool)
-		for i := range all {
-			set[findingName(&all[i])] = true
+	all, err := s.readFindingsOfTwo(ctx, tx, c.From.Key, c.To.Key)
+	if err != nil {
+		return err
+	}
+	var names [2]map[[2]string]bool
+	for i := range all {
+		all[i] = slices.DeleteFunc(all[i], func(f account.Finding) bool { return f.Occurrence == account.Gone })
+		names[i] = make(map[[2]string]bool, len(all[i]))
+		for j := range all[i] {
+			names[i][findingName(&all[i][j])] = true
 		}
-		return set, all, err
 	}
-	before, had, err := read(c.From.Key)
-	if err != nil {
-		return err
-	}
-	after, has, err := read(c.To.Key)
-	if err != nil {
-		return err
-	}
+	had, before, has, after := all[0], names[0], all[1], names[1]
 	c.Fixed = slices.DeleteFunc(had, func(f account.Finding) bool { return after[findingName(&f)] })
 	for i := range has {
 		if before[findingName(&has[i])] {
@@ -218,29 +221,39 @@ func findingName(f *account.Finding) [2]string {
 	return [2]string{f.ID, base}
 }
 
+// compareSigners reads who made the verified signatures.
 func compareSigners(ctx context.Context, tx *transaction, c *account.Comparison) error {
-	for _, side := range []struct {
-		standing *account.Standing
-		signers  *[]string
-	}{{&c.From, &c.FromSigners}, {&c.To, &c.ToSigners}} {
-		if side.standing.Key == 0 {
-			continue
-		}
-		pieces, err := readPieces(ctx, tx, side.standing.Key)
+	type piece struct {
+		image  int64
+		papers string
+	}
+	pieces, err := collect(ctx, tx, func(rows *sql.Rows) (p piece, err error) {
+		err = rows.Scan(&p.image, &p.papers)
+		return p, err
+	}, `SELECT examination_id, papers FROM evidence WHERE examination_id IN ($1, $2) AND kind = $3 ORDER BY examination_id, position`,
+		c.From.Key, c.To.Key, string(release.PaperSignature))
+	if err != nil {
+		return fmt.Errorf("read evidence: %w", err)
+	}
+	for i := range pieces {
+		papers, err := fromJSON[[]ledger.Paper](pieces[i].papers)
 		if err != nil {
 			return fmt.Errorf("read evidence: %w", err)
 		}
-		for i := range pieces {
-			if pieces[i].Kind != release.PaperSignature {
+		for j := range papers {
+			p := &papers[j]
+			if p.State != release.StateVerified || p.Signer == "" {
 				continue
 			}
-			for _, p := range pieces[i].Papers {
-				if p.State == release.StateVerified && p.Signer != "" && !slices.Contains(*side.signers, p.Signer) {
-					*side.signers = append(*side.signers, p.Signer)
-				}
+			if pieces[i].image == c.From.Key && !slices.Contains(c.FromSigners, p.Signer) {
+				c.FromSigners = append(c.FromSigners, p.Signer)
+			}
+			if pieces[i].image == c.To.Key && !slices.Contains(c.ToSigners, p.Signer) {
+				c.ToSigners = append(c.ToSigners, p.Signer)
 			}
 		}
-		slices.Sort(*side.signers)
 	}
+	slices.Sort(c.FromSigners)
+	slices.Sort(c.ToSigners)
 	return nil
 }

@@ -78,12 +78,12 @@ func (s *Store) readContents(ctx context.Context, tx *transaction, images []list
 			}
 		}
 	}
-	for keys := range slices.Chunk(sortedKeys(missing), batch) {
+	if len(missing) > 0 {
 		type row struct{ document, pkg int64 }
 		rows, err := collect(ctx, tx, func(rows *sql.Rows) (r row, err error) {
 			err = rows.Scan(&r.document, &r.pkg)
 			return r, err
-		}, `SELECT document_id, package_id FROM document_package WHERE document_id IN `+list(len(keys), 0)+` ORDER BY document_id, package_id`, anys(keys)...)
+		}, `SELECT document_id, package_id FROM document_package WHERE document_id `+s.engine.among(1)+` ORDER BY document_id, package_id`, s.engine.keys(sortedKeys(missing)))
 		if err != nil {
 			return nil, err
 		}

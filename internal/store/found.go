@@ -19,7 +19,7 @@ import (
 func (s *Store) Findings(ctx context.Context, key int64, q account.FindingQuery, p account.Page) (account.List[account.Finding], error) {
 	var all []account.Finding
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		all, err = readFindings(ctx, tx, key)
+		all, err = s.readFindings(ctx, tx, key)
 		return err
 	})
 	var found account.List[account.Finding]
@@ -96,41 +96,84 @@ func rankOf(level string) int {
 }
 
 // readFindings reads the findings of an image.
-func readFindings(ctx context.Context, tx *transaction, key int64) ([]account.Finding, error) {
-	var released int64
-	if err := tx.QueryRowContext(ctx, `SELECT released_at FROM examination WHERE id = $1`, key).Scan(&released); err != nil {
-		if isNotFound(err) {
-			err = account.ErrNotFound
-		}
-		return nil, fmt.Errorf("image %d: %w", key, err)
+func (s *Store) readFindings(ctx context.Context, tx *transaction, key int64) ([]account.Finding, error) {
+	all, err := s.readFindingsOfTwo(ctx, tx, key, key)
+	return all[0], err
+}
+
+// readFindingsOfTwo reads the findings of two images, which have most of them in common.
+func (s *Store) readFindingsOfTwo(ctx context.Context, tx *transaction, one, other int64) (of [2][]account.Finding, err error) {
+	released, err := readReleased(ctx, tx, one, other)
+	if err != nil {
+		return of, err
 	}
-	// What stands is known for each image; what is gone is little, and has an index.
-	rows, err := collect(ctx, tx, scanMatched, `
+	exposures, err := readExposures(ctx, tx, one, other)
+	if err != nil {
+		return of, err
+	}
+	rows, err := collect(ctx, tx, func(rows *sql.Rows) (matched, error) { return scanMatchedBehind(rows) }, `
 		SELECT p.id, p.purl, p.name, p.version, f.since, f.until, f.ecosystem, f.fixed, f.why,
 			a.name, a.modified, a.published, a.severity, a.summary, a.aliases
-		FROM (SELECT x.package_id FROM exposure x WHERE x.examination_id = $1
-			UNION SELECT dp.package_id FROM image_document d CROSS JOIN document_package dp CROSS JOIN finding g
-			WHERE d.examination_id = $2 AND dp.document_id = d.document_id AND g.package_id = dp.package_id AND g.until IS NOT NULL) s
-		JOIN finding f ON f.package_id = s.package_id
-		JOIN package p ON p.id = f.package_id JOIN advisory a ON a.id = f.advisory_id
-		ORDER BY p.id, a.name, a.id, f.since`, key, key)
+		FROM finding f JOIN package p ON p.id = f.package_id JOIN advisory a ON a.id = f.advisory_id
+		WHERE f.package_id `+s.engine.among(1)+` ORDER BY p.id, a.name, a.id, f.since`, s.engine.keys(sortedKeys(exposures)))
 	if err != nil {
-		return nil, err
+		return of, err
 	}
-	statements, err := readStatements(ctx, tx, key)
+	statements, err := readStatements(ctx, tx, one, other)
 	if err != nil {
-		return nil, err
+		return of, err
 	}
-	var all []account.Finding
 	for len(rows) > 0 {
 		n := 1
 		for n < len(rows) && rows[n].key == rows[0].key {
 			n++
 		}
-		all = append(all, findingsOf(rows[:n], fromMicros(released), statements)...)
+		for i, key := range []int64{one, other} {
+			if slices.Contains(exposures[rows[0].key], key) {
+				of[i] = append(of[i], findingsOf(rows[:n], released[key], key, statements)...)
+			}
+		}
 		rows = rows[n:]
 	}
-	return all, nil
+	return of, nil
+}
+
+// readExposures reads the packages with findings that two images ship, and who of them
+// does. What stands is known for each image; what is gone is little, and has an index.
+func readExposures(ctx context.Context, tx *transaction, one, other int64) (map[int64][]int64, error) {
+	exposures := make(map[int64][]int64)
+	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var image, pkg int64
+		err := rows.Scan(&image, &pkg)
+		exposures[pkg] = append(exposures[pkg], image)
+		return struct{}{}, err
+	}, `SELECT x.examination_id, x.package_id FROM exposure x WHERE x.examination_id IN ($1, $2)
+		UNION SELECT d.examination_id, dp.package_id FROM image_document d CROSS JOIN document_package dp CROSS JOIN finding g
+		WHERE d.examination_id IN ($3, $4) AND dp.document_id = d.document_id AND g.package_id = dp.package_id AND g.until IS NOT NULL`, one, other, one, other)
+	if err != nil {
+		return nil, fmt.Errorf("read which packages have findings: %w", err)
+	}
+	return exposures, nil
+}
+
+// readReleased reads when two images were released, or [account.ErrNotFound].
+func readReleased(ctx context.Context, tx *transaction, one, other int64) (map[int64]time.Time, error) {
+	released := make(map[int64]time.Time)
+	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var key, at int64
+		err := rows.Scan(&key, &at)
+		released[key] = fromMicros(at)
+		return struct{}{}, err
+	}, `SELECT id, released_at FROM examination WHERE id IN ($1, $2)`, one, other)
+	if err != nil {
+		return nil, fmt.Errorf("read when images were released: %w", err)
+	}
+	for _, key := range []int64{one, other} {
+		if _, ok := released[key]; !ok {
+			return nil, fmt.Errorf("image %d: %w", key, account.ErrNotFound)
+		}
+	}
+	return released, nil
 }
 
 // matched is a row of table finding, with its package and its advisory.
@@ -140,8 +183,6 @@ type matched struct {
 	since, until        time.Time
 	match               advisory.Match
 }
-
-func scanMatched(rows *sql.Rows) (m matched, err error) { return scanMatchedBehind(rows) }
 
 // scanMatchedBehind reads what stands before the row as well.
 func scanMatchedBehind(rows *sql.Rows, before ...any) (m matched, err error) {
@@ -162,8 +203,8 @@ func scanMatchedBehind(rows *sql.Rows, before ...any) (m matched, err error) {
 }
 
 // findingsOf merges what was matched with one package: what stands, and, apart from it,
-// what is gone and did not come back.
-func findingsOf(rows []matched, released time.Time, statements map[statementKey]*account.Statement) []account.Finding {
+// what is gone and did not come back. The statements are those on all images.
+func findingsOf(rows []matched, released time.Time, image int64, statements map[statementKey]*account.Statement) []account.Finding {
 	subject, _, _ := advisory.IdentifyPURL(rows[0].purl)
 	var standing, gone []advisory.Match
 	last := make(map[string]matched) // by advisory
@@ -209,7 +250,7 @@ func findingsOf(rows []matched, released time.Time, statements map[statementKey]
 				f.Occurrence = account.Then
 			}
 			if i == 0 {
-				f.Statement = statements[statementKey{rows[0].key, f.ID}]
+				f.Statement = statements[statementKey{image, rows[0].key, f.ID}]
 			}
 			all = append(all, f)
 		}
@@ -237,22 +278,23 @@ func severityOf(s advisory.Severity) account.Severity {
 }
 
 type statementKey struct {
-	packageKey int64
-	finding    string
+	image, packageKey int64
+	finding           string
 }
 
-func readStatements(ctx context.Context, tx *transaction, key int64) (map[statementKey]*account.Statement, error) {
+// readStatements reads the statements on two images.
+func readStatements(ctx context.Context, tx *transaction, one, other int64) (map[statementKey]*account.Statement, error) {
 	statements := make(map[statementKey]*account.Statement)
 	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var k statementKey
 		s := new(account.Statement)
 		var at sql.NullInt64
-		err := rows.Scan(&k.packageKey, &k.finding, &s.Status, &s.Justification, &s.Impact, &s.Action, &s.Author, &s.Origin, &at, &s.Suppresses)
+		err := rows.Scan(&k.image, &k.packageKey, &k.finding, &s.Status, &s.Justification, &s.Impact, &s.Action, &s.Author, &s.Origin, &at, &s.Suppresses)
 		s.At = fromNullMicros(at)
 		statements[k] = s
 		return struct{}{}, err
-	}, `SELECT package_id, finding, status, justification, impact, action, author, origin, at, suppresses
-		FROM statement WHERE examination_id = $1`, key)
+	}, `SELECT examination_id, package_id, finding, status, justification, impact, action, author, origin, at, suppresses
+		FROM statement WHERE examination_id IN ($1, $2)`, one, other)
 	if err != nil {
 		return nil, fmt.Errorf("read statements: %w", err)
 	}

@@ -193,3 +193,9 @@ func (e *postgresEngine) entries(ctx context.Context, tx *transaction, packages 
 		(SELECT d.document_id FROM document_package d WHERE d.package_id = p.id AND d.document_id <= $2 ORDER BY d.document_id DESC LIMIT $3) AS last`,
 		packages, upTo, most)
 }
+
+func (e *postgresEngine) among(parameter int) string {
+	return `= ANY($` + decimal(int64(parameter)) + `::BIGINT[])`
+}
+
+func (e *postgresEngine) keys(all []int64) any { return all }

@@ -298,7 +298,7 @@ func readCriticals(ctx context.Context, tx *transaction, releases []account.Stan
 			same = append(same, rows[n].matched)
 		}
 		image := rows[0].image
-		criticals[image] = append(criticals[image], findingsOf(same, released[image], nil)...)
+		criticals[image] = append(criticals[image], findingsOf(same, released[image], image, nil)...)
 		rows = rows[len(same):]
 	}
 	return criticals, nil

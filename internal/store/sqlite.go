@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -212,4 +213,20 @@ func (e *sqliteEngine) entries(ctx context.Context, tx *transaction, packages []
 		all = append(all, found...)
 	}
 	return all, nil
+}
+
+func (e *sqliteEngine) among(parameter int) string {
+	return `IN (SELECT value FROM json_each($` + decimal(int64(parameter)) + `))`
+}
+
+func (e *sqliteEngine) keys(all []int64) any {
+	b := make([]byte, 0, 8*len(all)+2)
+	b = append(b, '[')
+	for i, key := range all {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, key, 10)
+	}
+	return string(append(b, ']'))
 }

@@ -77,6 +77,10 @@ type engine interface {
 	argument(name string) string
 	// array is an aggregate: the values of an expression as an array in JSON.
 	array(expression string) string
+	// among is a condition on a column: its value is among keys, the parameter of a number.
+	// However many they are, the statement is the same.
+	among(parameter int) string
+	keys(all []int64) any
 	// entries are, of each package, those of the last documents that list it, up to one: so
 	// many, or all there are. Their order is of no matter.
 	entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error)
