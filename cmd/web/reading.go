@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -15,6 +17,9 @@ const (
 	// moment is how old what is shown may be: what a worker writes down is shown that much
 	// later.
 	moment = time.Second
+	// within is how old what is asked for all the time may be: who finds it older than a
+	// moment gets it, and has it read for those after him.
+	within = 5 * time.Second
 	// keptReads is of how many things of a kind what was read is kept for that long.
 	keptReads = 32
 )
@@ -43,6 +48,9 @@ type reading struct {
 	affected   *account.Recents[about[string, struct{}], account.List[account.Hit]]
 	activity   *account.Recents[account.Page, account.List[account.Wave]]
 	news       *account.Recents[account.Page, account.List[account.NewFinding]]
+
+	// ahead are the reads that nobody waits for.
+	ahead sync.WaitGroup
 }
 
 // about is what is asked for: a page of what a query chooses of a subject.
@@ -53,12 +61,10 @@ type about[S, Q comparable] struct {
 }
 
 func newReading(s *store.Store, now func() time.Time) *reading {
-	return &reading{
-		Store:      s,
-		components: account.NewRecent(moment, now, s.Components), data: account.NewRecent(moment, now, s.AdvisoryData),
+	r := &reading{
+		Store: s,
 		queue: account.NewRecent(moment, now, s.Queue), progress: account.NewRecent(moment, now, s.Progress),
 		component: shared(now, s.Component), repairs: shared(now, s.Repairs), release: shared(now, s.Release), judged: shared(now, s.Judged),
-		activity: shared(now, s.Activity), news: shared(now, s.NewFindings),
 		releases: shared(now, func(ctx context.Context, a about[struct{}, account.ReleaseQuery]) (account.List[account.Standing], error) {
 			return s.Releases(ctx, a.query, a.page)
 		}),
@@ -74,12 +80,32 @@ func newReading(s *store.Store, now func() time.Time) *reading {
 		search: shared(now, func(ctx context.Context, a about[string, struct{}]) (account.Found, error) {
 			return s.Search(ctx, a.subject, a.page)
 		}),
-		advisories: shared(now, func(ctx context.Context, a about[struct{}, account.AdvisoryQuery]) (account.List[account.Advisory], error) {
-			return s.Advisories(ctx, a.query, a.page)
-		}),
 		affected: shared(now, func(ctx context.Context, a about[string, struct{}]) (account.List[account.Hit], error) {
 			return s.AdvisoryReleases(ctx, a.subject, a.page)
 		}),
+	}
+	// What is of all releases.
+	r.components = account.NewRecent(moment, now, s.Components).Ahead(within, r.ahead.Go)
+	r.data = account.NewRecent(moment, now, s.AdvisoryData).Ahead(within, r.ahead.Go)
+	r.activity, r.news = shared(now, s.Activity).Ahead(within, r.ahead.Go), shared(now, s.NewFindings).Ahead(within, r.ahead.Go)
+	r.advisories = shared(now, func(ctx context.Context, a about[struct{}, account.AdvisoryQuery]) (account.List[account.Advisory], error) {
+		return s.Advisories(ctx, a.query, a.page)
+	}).Ahead(within, r.ahead.Go)
+	return r
+}
+
+// close waits for the reads that nobody waits for.
+func (r *reading) close(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() { // ends when they do, which each bounds
+		defer close(ended)
+		r.ahead.Wait()
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for reads: %w", context.Cause(ctx))
 	}
 }
 

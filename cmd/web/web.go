@@ -50,6 +50,7 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 		Draining: b.pages.Close,
 		Stops: []service.Stop{
 			{Name: "access", Run: b.guard.Close},
+			{Name: "reads", Run: b.shared.close},
 			{Name: "store", Run: func(context.Context) error { return b.store.Close() }},
 		},
 	}
@@ -73,11 +74,12 @@ func boundMemory() {
 
 // building is what web is made of.
 type building struct {
-	store *store.Store
-	guard *access.Guard
-	api   *api.API
-	pages *console.Console
-	mux   *http.ServeMux
+	store  *store.Store
+	shared *reading
+	guard  *access.Guard
+	api    *api.API
+	pages  *console.Console
+	mux    *http.ServeMux
 }
 
 // ask hands what somebody asks for to the worker, once it is written down who asks.
@@ -124,7 +126,7 @@ func (a audited) Announce(ctx context.Context, n account.Announcement) error {
 }
 
 func (b *building) close(ctx context.Context) error {
-	return errors.Join(b.guard.Close(ctx), b.store.Close())
+	return errors.Join(b.guard.Close(ctx), b.shared.close(ctx), b.store.Close())
 }
 
 // assemble puts web together. All routes are behind the guard.
@@ -133,10 +135,9 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	b := &building{store: db, mux: http.NewServeMux()}
-	shared := newReading(db, e.Now)
+	b := &building{store: db, shared: newReading(db, e.Now), mux: http.NewServeMux()}
 	b.api, err = api.New(api.Config{
-		Store: audited{shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now,
+		Store: audited{b.shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now,
 		ReleasePage: console.ReleasePage, AdvisoryPage: console.AdvisoryPage,
 	})
 	if err != nil {
@@ -144,7 +145,7 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	}
 	reference := b.api.Reference()
 	b.pages, err = console.New(console.Config{
-		Store: shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference, Settings: shown(e.Settings),
+		Store: b.shared, Log: e.Log, Now: e.Now, Build: e.Build, Ask: b.ask, Reference: &reference, Settings: shown(e.Settings),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pages: %w", err), db.Close())

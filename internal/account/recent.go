@@ -18,6 +18,15 @@ func NewRecent[T any](keep time.Duration, now func() time.Time, read func(ctx co
 	return &Recent[T]{&recent{keep: keep, now: now, read: func(ctx context.Context) (any, error) { return read(ctx) }}}
 }
 
+// Ahead has those who ask get the value until it is within old, and who finds it older than
+// what is kept has it read for those after him: nobody waits for what is asked for all the
+// time. run runs a function beside the caller, and belongs to whoever waits for its end. An
+// error of such a read is not told; who asks later reads, and is told his own.
+func (r *Recent[T]) Ahead(within time.Duration, run func(func())) *Recent[T] {
+	r.shared.within, r.shared.beside = within, run
+	return r
+}
+
 // Get returns the value. Those who get the same value must not change it. Who comes first
 // reads it for all, to the end, even if he is told to stop meanwhile; the others need not
 // wait for it.
@@ -34,6 +43,9 @@ type recent struct {
 	read func(ctx context.Context) (any, error)
 	now  func() time.Time
 	keep time.Duration
+	// within and beside are those of Ahead. Zero and nil without it.
+	within time.Duration
+	beside func(func())
 
 	mu      sync.Mutex
 	value   any
@@ -54,9 +66,18 @@ const readTimeout = 5 * time.Second
 func (r *recent) get(ctx context.Context) (any, error) {
 	r.mu.Lock()
 	now := r.now()
-	if r.fresh(now) {
+	if r.fresh(now, r.keep) {
 		defer r.mu.Unlock()
 		return r.value, nil
+	}
+	if r.fresh(now, r.within) {
+		value := r.value
+		if r.reading == nil {
+			current := r.begin()
+			r.beside(func() { r.run(context.WithoutCancel(ctx), current, now) })
+		}
+		r.mu.Unlock()
+		return value, nil
 	}
 	if current := r.reading; current != nil {
 		r.mu.Unlock()
@@ -67,22 +88,28 @@ func (r *recent) get(ctx context.Context) (any, error) {
 			return nil, fmt.Errorf("wait for a read: %w", context.Cause(ctx))
 		}
 	}
-	current := &reading{done: make(chan struct{}), err: errAbandoned}
-	r.reading = current
+	current := r.begin()
 	r.mu.Unlock()
 	r.run(context.WithoutCancel(ctx), current, now)
 	return current.value, current.err
 }
 
-func (r *recent) fresh(now time.Time) bool {
-	return !r.at.IsZero() && now.Sub(r.at) < r.keep && !now.Before(r.at)
+// begin has others wait for a read, and is called with the lock held.
+func (r *recent) begin() *reading {
+	r.reading = &reading{done: make(chan struct{}), err: errAbandoned}
+	return r.reading
+}
+
+// fresh reports whether the value is less than that old.
+func (r *recent) fresh(now time.Time, age time.Duration) bool {
+	return !r.at.IsZero() && now.Sub(r.at) < age && !now.Before(r.at)
 }
 
 // idle reports whether nobody reads, and there is nothing to give.
 func (r *recent) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.reading == nil && !r.fresh(r.now())
+	return r.reading == nil && !r.fresh(r.now(), max(r.keep, r.within))
 }
 
 // errAbandoned is what those are told who waited for a read that panicked.
@@ -117,6 +144,12 @@ func NewRecents[K comparable, T any](keep time.Duration, most int, now func() ti
 	return &Recents[K, T]{&recents{read: untyped, now: now, keep: keep, most: most, byKey: make(map[any]*recent)}}
 }
 
+// Ahead is [Recent.Ahead] for each key.
+func (r *Recents[K, T]) Ahead(within time.Duration, run func(func())) *Recents[K, T] {
+	r.shared.within, r.shared.beside = within, run
+	return r
+}
+
 // Get is [Recent.Get] for a key.
 func (r *Recents[K, T]) Get(ctx context.Context, key K) (T, error) {
 	return typed[T](r.shared.get(ctx, key))
@@ -131,6 +164,9 @@ type recents struct {
 	now  func() time.Time
 	keep time.Duration
 	most int
+	// within and beside are those of Ahead.
+	within time.Duration
+	beside func(func())
 
 	mu    sync.Mutex
 	byKey map[any]*recent
@@ -158,7 +194,10 @@ func (r *recents) of(key any) *recent {
 	if len(r.byKey) >= r.most {
 		return nil
 	}
-	shared := &recent{keep: r.keep, now: r.now, read: func(ctx context.Context) (any, error) { return r.read(ctx, key) }}
+	shared := &recent{
+		keep: r.keep, within: r.within, beside: r.beside, now: r.now,
+		read: func(ctx context.Context) (any, error) { return r.read(ctx, key) },
+	}
 	r.byKey[key] = shared
 	return shared
 }

@@ -148,3 +148,48 @@ func TestRecentsReadOnceForEachKey(t *testing.T) {
 		t.Errorf("after all was forgotten: got %q, want it read anew", got)
 	}
 }
+
+func TestWhatIsAskedForAllTheTimeIsReadAhead(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, time.May, 1, 0, 0, 0, 0, time.UTC)
+	var clock atomic.Int64
+	reads, failed := 0, errors.New("the store is away")
+	var err error
+	var beside []func()
+	r := account.NewRecents(time.Second, 2, func() time.Time { return start.Add(time.Duration(clock.Load())) }, func(context.Context, string) (int, error) {
+		reads++
+		return reads, err
+	}).Ahead(5*time.Second, func(f func()) { beside = append(beside, f) })
+	for _, tt := range []struct {
+		name   string
+		at     time.Duration
+		want   int
+		err    error
+		beside int // reads that are run afterwards
+	}{
+		{"the first waits", 0, 1, nil, 0},
+		{"a moment later", time.Second - 1, 1, nil, 0},
+		{"what is older is given, and read", time.Second, 1, nil, 1},
+		{"the next gets that", time.Second + 1, 2, nil, 0},
+		{"an error is not told", 5 * time.Second, 2, failed, 1},
+		{"the value stays", 5*time.Second + 1, 2, failed, 1},
+		{"for a while", 6 * time.Second, 0, failed, 0},
+		{"who asks after long waits", 20 * time.Second, 7, nil, 0},
+	} {
+		clock.Store(int64(tt.at))
+		err = tt.err
+		for range 2 { // the second finds somebody reading
+			got, err := r.Get(t.Context(), "a")
+			if tt.want == 0 && !errors.Is(err, failed) || tt.want > 0 && (got != tt.want || err != nil) {
+				t.Errorf("%s: got %d, %v; want %d", tt.name, got, err, tt.want)
+			}
+		}
+		if len(beside) != tt.beside {
+			t.Errorf("%s: got %d reads beside, want %d", tt.name, len(beside), tt.beside)
+		}
+		for _, read := range beside {
+			read()
+		}
+		beside = nil
+	}
+}
