@@ -60,7 +60,7 @@ func TestWebUnderLoad(t *testing.T) {
 			web := startWeb(t, url)
 			routes := f.routes(t, url)
 			if only := os.Getenv("TALLYMAN_BENCH_ROUTES"); only != "" {
-				routes = slices.DeleteFunc(routes, func(r route) bool { return !strings.Contains(r.name, only) })
+				routes = chosen(t, routes, strings.Split(only, ","))
 			}
 			report := &strings.Builder{}
 			web.measure(t, report, "all of them together", routes)
@@ -74,6 +74,18 @@ func TestWebUnderLoad(t *testing.T) {
 			}
 		})
 	}
+}
+
+// chosen are the routes whose name has one of the parts.
+func chosen(t *testing.T, routes []route, parts []string) []route {
+	t.Helper()
+	routes = slices.DeleteFunc(routes, func(r route) bool {
+		return !slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(r.name, part) })
+	})
+	if len(routes) == 0 {
+		t.Fatalf("TALLYMAN_BENCH_ROUTES: no route has one of %q in its name", parts)
+	}
+	return routes
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }

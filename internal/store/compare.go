@@ -100,17 +100,17 @@ func (sh *shipment) add(base, version string) {
 
 // readShipments reads what two images ship, at once: most of it is the same.
 func (s *Store) readShipments(ctx context.Context, tx *transaction, c *account.Comparison, from, to *shipment) error {
-	images, err := listings(ctx, tx, `(SELECT x.id FROM examination x WHERE x.id IN ($1, $2))`, c.From.Key, c.To.Key)
-	if err != nil {
-		return err
-	}
-	lists, err := s.readContents(ctx, tx, images)
+	images, err := s.listings(ctx, tx, c.From.Key, c.To.Key)
 	if err != nil {
 		return err
 	}
 	sides := make(map[int64]int) // by package
 	for i := range images {
-		for _, key := range images[i].packages(lists) {
+		packages, err := s.readContents(ctx, tx, &images[i])
+		if err != nil {
+			return err
+		}
+		for _, key := range packages {
 			if images[i].key == c.From.Key {
 				sides[key] |= 1
 			}

@@ -40,7 +40,7 @@ func scanString(rows *sql.Rows) (v string, err error) {
 // in the order of the pages of so many that they are found in.
 func (s *Store) Shippers(ctx context.Context, name string, page int) (all [][]int64, err error) {
 	err = s.view(ctx, func(tx *transaction) error {
-		packages, err := packagesNamed(ctx, tx, name)
+		packages, err := s.packagesNamed(ctx, tx, name)
 		if err != nil || len(packages) == 0 {
 			return err
 		}
@@ -61,7 +61,7 @@ func (s *Store) Shippers(ctx context.Context, name string, page int) (all [][]in
 // AllShippers are what [Store.Shippers] finds, read at once and sorted out here.
 func (s *Store) AllShippers(ctx context.Context, name string) (all [][]int64, err error) {
 	err = s.view(ctx, func(tx *transaction) error {
-		packages, err := packagesNamed(ctx, tx, name)
+		packages, err := s.packagesNamed(ctx, tx, name)
 		if err != nil || len(packages) == 0 {
 			return err
 		}

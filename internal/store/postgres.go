@@ -43,7 +43,7 @@ func openPostgres(ctx context.Context, rawURL string, maxConnections int) (*post
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "tallyman"
 	}
-	cfg.AfterConnect = withoutCompiling
+	cfg.AfterConnect = planForFew
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("make PostgreSQL pool: %w", scrub(err, rawURL))
@@ -55,12 +55,13 @@ func openPostgres(ctx context.Context, rawURL string, maxConnections int) (*post
 	return &postgresEngine{pool: pool, db: stdlib.OpenDBFromPool(pool)}, nil
 }
 
-// withoutCompiling keeps PostgreSQL from compiling statements whose cost it overrates: that
-// takes seconds, where to run them takes milliseconds. It is no parameter of the connection,
-// which a pooler in between may refuse.
-func withoutCompiling(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, `SET jit = off`); err != nil {
-		return fmt.Errorf("have statements not compiled: %w", err)
+// planForFew has PostgreSQL plan for statements that touch little, of what is mostly in
+// memory: compiling those whose cost it overrates takes seconds where to run them takes
+// milliseconds, and reading a table takes longer than looking up a few rows. They are no
+// parameters of the connection, which a pooler in between may refuse.
+func planForFew(ctx context.Context, conn *pgx.Conn) error {
+	if _, err := conn.Exec(ctx, `SELECT set_config('jit', 'off', FALSE), set_config('random_page_cost', '1.1', FALSE)`); err != nil {
+		return fmt.Errorf("set how statements are planned: %w", err)
 	}
 	return nil
 }
@@ -197,5 +198,9 @@ func (e *postgresEngine) entries(ctx context.Context, tx *transaction, packages 
 func (e *postgresEngine) among(parameter int) string {
 	return `= ANY($` + decimal(int64(parameter)) + `::BIGINT[])`
 }
+
+// within makes the values known before: of a table that nobody has counted, PostgreSQL
+// expects too many.
+func (e *postgresEngine) within(query string) string { return `= ANY(ARRAY(` + query + `))` }
 
 func (e *postgresEngine) keys(all []int64) any { return all }

@@ -45,7 +45,7 @@ func (s *Store) search(ctx context.Context, tx *transaction, term string, p acco
 	if len(keys) > 0 || looksLikeAdvisory(term) {
 		return s.searchAdvisory(ctx, tx, term, keys, p)
 	}
-	packages, err := packagesNamed(ctx, tx, term)
+	packages, err := s.packagesNamed(ctx, tx, term)
 	if err != nil {
 		return account.Found{}, err
 	}
@@ -207,7 +207,7 @@ func scanNamedPackage(rows *sql.Rows) (p namedPackage, err error) {
 
 // packagesNamed returns the packages of a name, or else those whose name begins with it,
 // in the versions that the term asks for.
-func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPackage, error) {
+func (s *Store) packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPackage, error) {
 	name, wanted := term, ""
 	if strings.HasPrefix(term, "pkg:") {
 		name, wanted = account.SplitPURL(term)
@@ -231,7 +231,7 @@ func packagesNamed(ctx context.Context, tx *transaction, term string) ([]namedPa
 	} else {
 		// With OR, PostgreSQL would look through all packages.
 		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE id IN (SELECT n.id FROM package n WHERE n.name = $1
-			UNION SELECT s.id FROM package s WHERE s.family IN (SELECT DISTINCT family FROM ecosystem) AND s.subject = $2) ORDER BY id`, name, name)
+			UNION SELECT s.id FROM package s WHERE s.family `+s.engine.within(`SELECT family FROM ecosystem`)+` AND s.subject = $2) ORDER BY id`, name, name)
 		if err == nil && len(all) == 0 && len(name) >= 3 && !strings.ContainsAny(name, ":") {
 			from := folded(name)
 			all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT $3`,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -12,6 +13,15 @@ import (
 // shippedPackages are the packages of an image, once each.
 const shippedPackages = `(SELECT DISTINCT dp.package_id FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
 	WHERE d.examination_id = ?)`
+
+// packageColumns reads packages p, with how many findings they have and how bad the worst is.
+const packageColumns = `
+	SELECT p.purl, p.name, p.version, p.licences, CASE WHEN p.family = '' AND p.gap = '' THEN '' ELSE p.gap END,
+		(SELECT count(*) FROM finding f WHERE f.package_id = p.id AND f.until IS NULL),
+		coalesce((SELECT min(CASE substr(a.severity, 1, 2) WHEN 'cr' THEN '0critical' WHEN 'hi' THEN '1high' WHEN 'me' THEN '2medium'
+			WHEN 'lo' THEN '3low' WHEN 'un' THEN '4unscored' ELSE '5none' END)
+			FROM finding f JOIN advisory a ON a.id = f.advisory_id WHERE f.package_id = p.id AND f.until IS NULL), '')
+	FROM package p`
 
 // Packages returns the packages of an image; key is that of a [account.Standing].
 func (s *Store) Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error) {
@@ -32,10 +42,44 @@ func (s *Store) readPackages(ctx context.Context, tx *transaction, key int64, q 
 	if err != nil {
 		return found, err
 	}
-	from := int64(0)
+	from := 0
 	if len(at) > 0 {
-		from = max(at[0], 0)
+		from = int(min(max(at[0], 0), math.MaxInt32))
 	}
+	limit := limitOf(p)
+	if all := (account.PackageQuery{Sort: q.Sort}); q == all && (q.Sort == "" || q.Sort == "name") {
+		found.Items, found.Total, err = s.packagesByName(ctx, tx, key, from, limit)
+	} else {
+		found.Items, found.Total, err = choosePackages(ctx, tx, key, q, from, limit)
+	}
+	if err != nil {
+		return found, err
+	}
+	if next := from + len(found.Items); len(found.Items) == limit && next < found.Total {
+		found.Next = bookmark("packages", decimal(int64(next)))
+	}
+	return found, nil
+}
+
+// packagesByName reads a part of the packages of an image, all of which are remembered, and
+// counts them.
+func (s *Store) packagesByName(ctx context.Context, tx *transaction, key int64, from, limit int) ([]account.Package, int, error) {
+	images, err := s.listings(ctx, tx, key)
+	if err != nil || len(images) == 0 {
+		return nil, 0, err
+	}
+	all, err := s.readContents(ctx, tx, &images[0])
+	if err != nil {
+		return nil, 0, err
+	}
+	part := all[min(from, len(all)):min(from+limit, len(all))]
+	packages, err := collect(ctx, tx, scanShipped, packageColumns+` WHERE p.id `+s.engine.among(1)+packageOrder("name"), s.engine.keys(part))
+	return packages, len(all), err
+}
+
+// choosePackages reads a part of the packages of an image that a query chooses, and counts
+// those.
+func choosePackages(ctx context.Context, tx *transaction, key int64, q account.PackageQuery, from, limit int) ([]account.Package, int, error) {
 	var where conditions
 	if q.Subject != "" {
 		where.add(`p.id IN (SELECT dp.package_id FROM image_document d JOIN document_package dp ON dp.document_id = d.document_id
@@ -51,43 +95,12 @@ func (s *Store) readPackages(ctx context.Context, tx *transaction, key int64, q 
 		where.add(`p.licences LIKE ? ESCAPE '\'`, containing(jsonText(q.Licence)))
 	}
 	text, args := where.text()
-	if found.Total, err = s.countPackages(ctx, tx, key, q, text, args); err != nil {
-		return found, err
-	}
-	limit := limitOf(p)
-	rows, err := collect(ctx, tx, scanShipped, `
-		SELECT p.purl, p.name, p.version, p.licences, CASE WHEN p.family = '' AND p.gap = '' THEN '' ELSE p.gap END,
-			(SELECT count(*) FROM finding f WHERE f.package_id = p.id AND f.until IS NULL),
-			coalesce((SELECT min(CASE substr(a.severity, 1, 2) WHEN 'cr' THEN '0critical' WHEN 'hi' THEN '1high' WHEN 'me' THEN '2medium'
-				WHEN 'lo' THEN '3low' WHEN 'un' THEN '4unscored' ELSE '5none' END)
-				FROM finding f JOIN advisory a ON a.id = f.advisory_id WHERE f.package_id = p.id AND f.until IS NULL), '')
-		FROM package p`+text+packageOrder(q.Sort)+fmt.Sprintf(` LIMIT %d OFFSET %d`, limit, from), args...)
+	total, _, err := scanOne[int](ctx, tx, `SELECT count(*) FROM package p`+text, args...)
 	if err != nil {
-		return found, err
+		return nil, 0, err
 	}
-	found.Items = rows
-	if next := from + int64(len(rows)); len(rows) == limit && next < int64(found.Total) {
-		found.Next = bookmark("packages", decimal(next))
-	}
-	return found, nil
-}
-
-// countPackages counts the packages of an image, those that a condition holds for where
-// not all are asked for.
-func (s *Store) countPackages(ctx context.Context, tx *transaction, key int64, q account.PackageQuery, condition string, args []any) (int, error) {
-	if q.Text != "" || q.Licence != "" || q.Subject != "" {
-		n, _, err := scanOne[int](ctx, tx, `SELECT count(*) FROM package p`+condition, args...)
-		return n, err
-	}
-	images, err := listings(ctx, tx, `(SELECT x.id FROM examination x WHERE x.id = $1)`, key)
-	if err != nil || len(images) == 0 {
-		return 0, err
-	}
-	lists, err := s.readContents(ctx, tx, images)
-	if err != nil {
-		return 0, err
-	}
-	return len(images[0].packages(lists)), nil
+	packages, err := collect(ctx, tx, scanShipped, packageColumns+text+packageOrder(q.Sort)+fmt.Sprintf(` LIMIT %d OFFSET %d`, limit, from), args...)
+	return packages, total, err
 }
 
 func packageOrder(by string) string {

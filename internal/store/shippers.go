@@ -43,10 +43,12 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 	for i := range shippers {
 		images[i], of[shippers[i].image] = shippers[i].image, &shippers[i]
 	}
-	all, err := standings(ctx, tx, `WHERE (r.repository, r.digest) IN
-		(SELECT x.repository, x.digest FROM examination x WHERE x.id IN `+list(len(images), 0)+`) ORDER BY e.id DESC, r.precedence DESC, r.version DESC`, anys(images)...)
+	// SQLite takes the tables of a CROSS JOIN in this order.
+	all, err := collect(ctx, tx, scanStanding, standingColumns+` FROM examination e CROSS JOIN release r CROSS JOIN image i
+		WHERE e.id `+s.engine.among(1)+` AND r.repository = e.repository AND r.digest = e.digest AND i.repository = e.repository AND i.digest = e.digest
+		ORDER BY r.precedence DESC, r.version DESC`, s.engine.keys(images))
 	if err != nil {
-		return found, err
+		return found, fmt.Errorf("read releases: %w", err)
 	}
 	slices.SortStableFunc(all, func(a, b account.Standing) int { return of[b.Key].compare(of[a.Key].place) })
 	if err := complete(ctx, tx, pointers(all), false); err != nil {

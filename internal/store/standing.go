@@ -18,8 +18,8 @@ const standingRelease = standingColumns + ` FROM release r ` + standingJoins
 const standingColumns = `
 	SELECT r.repository, r.version, r.digest, r.first_seen, r.moved_at, i.media_type, i.revision, i.created_at, i.first_seen,
 		e.id, e.released_at, e.at, e.build, e.states,
-		(SELECT max(g.gone_at) FROM tag g WHERE g.repository = r.repository AND g.name = r.version
-			AND NOT EXISTS (SELECT 1 FROM tag t WHERE t.repository = r.repository AND t.name = r.version AND t.gone_at IS NULL))`
+		CASE WHEN EXISTS (SELECT 1 FROM tag t WHERE t.repository = r.repository AND t.name = r.version AND t.gone_at IS NULL) THEN NULL
+			ELSE (SELECT max(g.gone_at) FROM tag g WHERE g.repository = r.repository AND g.name = r.version) END`
 
 const standingJoins = `
 	JOIN image i ON i.repository = r.repository AND i.digest = r.digest

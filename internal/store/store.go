@@ -81,6 +81,9 @@ type engine interface {
 	// However many they are, the statement is the same.
 	among(parameter int) string
 	keys(all []int64) any
+	// within is a condition on a column: its value is among the few that a query has. The
+	// engine looks each of them up.
+	within(query string) string
 	// entries are, of each package, those of the last documents that list it, up to one: so
 	// many, or all there are. Their order is of no matter.
 	entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error)
