@@ -61,14 +61,20 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 	return app, nil
 }
 
-// managedMemory is how much memory Go collects garbage early for. With what SQLite keeps
-// and the program itself web stays below 128 MiB, also while many read at the same time.
-const managedMemory = 64 << 20
+const (
+	// managedMemory is how much memory Go collects garbage early for. With what SQLite keeps
+	// and the program itself web stays below 128 MiB, also while many read at the same time.
+	managedMemory = 64 << 20
+	// garbage is how much of it there may be before it is collected, in percent of what is
+	// used: below that limit, processors are scarcer than memory.
+	garbage = 300
+)
 
-// boundMemory leaves a limit alone that GOMEMLIMIT has set.
+// boundMemory leaves a limit alone that GOMEMLIMIT has set, and then all of it.
 func boundMemory() {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(managedMemory)
+		debug.SetGCPercent(garbage)
 	}
 }
 

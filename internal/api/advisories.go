@@ -56,7 +56,7 @@ func (in *ofAdvisory) orMissing(err error) error {
 
 type releasesOfAdvisory struct {
 	ofAdvisory
-	page
+	hits
 }
 
 func (a *API) advisoryReleases(ctx context.Context, in *releasesOfAdvisory) (answer, error) {

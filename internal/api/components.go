@@ -19,6 +19,8 @@ func whole[A, T any](items []A, each func(*A) T) answer {
 
 func (p *page) account() account.Page { return account.Page{After: p.Cursor, Limit: p.Limit} }
 
+func (h *hits) account() account.Page { return account.Page{After: h.Cursor, Limit: h.Limit} }
+
 func (c *ofComponent) repository() string { return wire.Repository(c.Repository) }
 
 func (r *ofRelease) ref() account.Ref { return account.Ref{Repository: r.repository(), Name: r.Name} }

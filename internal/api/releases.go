@@ -176,7 +176,7 @@ func (a *API) compare(ctx context.Context, in *comparing) (answer, error) {
 }
 
 type searching struct {
-	page
+	hits
 
 	Term string `query:"q" required:"true" maxLength:"400" example:"golang.org/x/net@<0.23.0" doc:"A package with @version or @range, an advisory, a digest, or part of a repository with :version."`
 }
