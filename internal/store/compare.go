@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/ledger"
@@ -51,27 +52,36 @@ type shipment struct {
 	licences map[string]bool
 	// unknown is why it is not known. Empty when it is.
 	unknown string
+	image   listing
 }
 
-// readLicences reads the licences of what two images ship, or why that is not known.
+// readLicences reads the licences of what two images ship, or why that is not known, and
+// with which documents they ship it.
 func readLicences(ctx context.Context, tx *transaction, from, to *account.Standing) (sides [2]shipment, err error) {
 	type document struct {
-		image             int64
+		image int64
+		kind  release.PaperKind
+		listed
 		failure, licences string
 	}
 	documents, err := collect(ctx, tx, func(rows *sql.Rows) (d document, err error) {
-		err = rows.Scan(&d.image, &d.failure, &d.licences)
+		err = rows.Scan(&d.image, &d.kind, &d.key, &d.digest, &d.failure, &d.licences)
 		return d, err
-	}, `SELECT i.examination_id, d.failure, d.licences FROM image_document i JOIN document d ON d.id = i.document_id
-		WHERE i.examination_id IN ($1, $2) AND i.kind = $3`, from.Key, to.Key, string(release.PaperSBOM))
+	}, `SELECT i.examination_id, i.kind, d.id, d.digest, d.failure, d.licences FROM image_document i JOIN document d ON d.id = i.document_id
+		WHERE i.examination_id IN ($1, $2)`, from.Key, to.Key)
 	if err != nil {
 		return sides, err
 	}
 	for i, s := range []*account.Standing{from, to} {
-		sh := shipment{versions: make(map[string][]string), licences: make(map[string]bool)}
+		sh := &sides[i]
+		*sh = shipment{versions: make(map[string][]string), licences: make(map[string]bool), image: listing{key: s.Key}}
 		sh.unknown = fmt.Sprintf("%s has no SBOM to read its packages from", name(s))
 		for _, d := range documents {
 			if d.image != s.Key {
+				continue
+			}
+			sh.image.documents = append(sh.image.documents, d.listed)
+			if d.kind != release.PaperSBOM {
 				continue
 			}
 			if d.failure != "" {
@@ -87,7 +97,6 @@ func readLicences(ctx context.Context, tx *transaction, from, to *account.Standi
 				sh.licences[l] = true
 			}
 		}
-		sides[i] = sh
 	}
 	return sides, nil
 }
@@ -98,71 +107,63 @@ func (sh *shipment) add(base, version string) {
 	}
 }
 
-// readShipments reads what two images ship, at once: most of it is the same.
-func (s *Store) readShipments(ctx context.Context, tx *transaction, c *account.Comparison, from, to *shipment) error {
-	images, err := s.listings(ctx, tx, c.From.Key, c.To.Key)
-	if err != nil {
-		return err
-	}
-	sides := make(map[int64]int) // by package
-	for i := range images {
-		packages, err := s.readContents(ctx, tx, &images[i])
+// readShipments reads what images ship, at once: they may have most of it in common.
+func (s *Store) readShipments(ctx context.Context, tx *transaction, ships ...*shipment) error {
+	by := make(map[int64][]*shipment) // by package
+	for _, sh := range ships {
+		packages, err := s.readContents(ctx, tx, &sh.image)
 		if err != nil {
 			return err
 		}
 		for _, key := range packages {
-			if images[i].key == c.From.Key {
-				sides[key] |= 1
-			}
-			if images[i].key == c.To.Key {
-				sides[key] |= 2
-			}
+			by[key] = append(by[key], sh)
 		}
 	}
-	for of, ship := range map[int][]*shipment{1: {from}, 2: {to}, 3: {from, to}} {
-		var keys []int64
-		for key, on := range sides {
-			if on == of {
-				keys = append(keys, key)
-			}
-		}
-		purls, err := s.readPURLs(ctx, tx, keys)
-		if err != nil {
-			return err
-		}
-		for _, purl := range purls {
-			base, version := account.SplitPURL(purl)
-			for _, side := range ship {
-				side.add(base, version)
-			}
+	packages, purls, err := s.readPURLs(ctx, tx, sortedKeys(by))
+	if err != nil {
+		return err
+	}
+	for i, key := range packages {
+		base, version := account.SplitPURL(purls[i])
+		for _, sh := range by[key] {
+			sh.add(base, version)
 		}
 	}
-	for _, side := range []*shipment{from, to} {
-		for _, versions := range side.versions {
+	for _, sh := range ships {
+		for _, versions := range sh.versions {
 			slices.Sort(versions)
 		}
 	}
 	return nil
 }
 
-// readPURLs reads the purls of packages, in any order. They come as one text: hundreds of
-// rows take longer to hand over than to find.
-func (s *Store) readPURLs(ctx context.Context, tx *transaction, packages []int64) ([]string, error) {
-	slices.Sort(packages)
-	text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`purl`)+` FROM package WHERE id `+s.engine.among(1), s.engine.keys(packages))
+// readPURLs reads the purls of packages, and the keys of those that are there. They come as
+// texts: hundreds of rows take longer to hand over than to find.
+func (s *Store) readPURLs(ctx context.Context, tx *transaction, packages []int64) (keys []int64, purls []string, err error) {
+	type texts struct{ keys, purls string }
+	all, err := one(collect(ctx, tx, func(rows *sql.Rows) (t texts, err error) {
+		err = rows.Scan(&t.keys, &t.purls)
+		return t, err
+	}, `SELECT `+s.engine.array(`p.id`)+`, `+s.engine.array(`p.purl`)+` FROM (SELECT id, purl FROM package WHERE id `+s.engine.among(1)+`) AS p`, s.engine.keys(packages)))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if strings.ContainsRune(text, '\\') {
-		return fromJSON[[]string](text)
+	if keys, err = fromJSON[[]int64](all.keys); err != nil {
+		return nil, nil, err
 	}
-	// Without an escape, what stands between two quotation marks is a purl.
-	parts := strings.Split(text, `"`)
-	all := make([]string, 0, len(packages))
-	for i := 1; i < len(parts); i += 2 {
-		all = append(all, parts[i])
+	if strings.ContainsRune(all.purls, '\\') {
+		purls, err = fromJSON[[]string](all.purls)
+	} else {
+		// Without an escape, what stands between two quotation marks is a purl.
+		parts := strings.Split(all.purls, `"`)
+		for i := 1; i < len(parts); i += 2 {
+			purls = append(purls, parts[i])
+		}
 	}
-	return all, nil
+	if err == nil && len(keys) != len(purls) {
+		err = fmt.Errorf("read purls: expected one for each of %d packages, found %d", len(keys), len(purls))
+	}
+	return keys, purls, err
 }
 
 func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
@@ -176,7 +177,7 @@ func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account
 	if p.Unknown = cmp.Or(from.unknown, to.unknown); p.Unknown != "" {
 		return nil
 	}
-	if err := s.readShipments(ctx, tx, c, from, to); err != nil {
+	if err := s.readShipments(ctx, tx, from, to); err != nil {
 		return err
 	}
 	*p = account.ComparePackages(from.versions, to.versions, account.MostItems)
@@ -190,7 +191,7 @@ func (s *Store) compareFindings(ctx context.Context, tx *transaction, c *account
 	if c.From.Key == 0 || c.To.Key == 0 {
 		return nil
 	}
-	all, err := s.readFindingsOfTwo(ctx, tx, c.From.Key, c.To.Key)
+	all, err := s.readFindingsOfTwo(ctx, tx, c.From.Key, c.To.Key, map[int64]time.Time{c.From.Key: c.From.ReleasedAt, c.To.Key: c.To.ReleasedAt})
 	if err != nil {
 		return err
 	}

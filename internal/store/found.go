@@ -97,16 +97,17 @@ func rankOf(level string) int {
 
 // readFindings reads the findings of an image.
 func (s *Store) readFindings(ctx context.Context, tx *transaction, key int64) ([]account.Finding, error) {
-	all, err := s.readFindingsOfTwo(ctx, tx, key, key)
+	released, found, err := scanOne[int64](ctx, tx, `SELECT released_at FROM examination WHERE id = $1`, key)
+	if err != nil || !found {
+		return nil, fmt.Errorf("image %d: %w", key, cmp.Or(err, account.ErrNotFound))
+	}
+	all, err := s.readFindingsOfTwo(ctx, tx, key, key, map[int64]time.Time{key: fromMicros(released)})
 	return all[0], err
 }
 
-// readFindingsOfTwo reads the findings of two images, which have most of them in common.
-func (s *Store) readFindingsOfTwo(ctx context.Context, tx *transaction, one, other int64) (of [2][]account.Finding, err error) {
-	released, err := readReleased(ctx, tx, one, other)
-	if err != nil {
-		return of, err
-	}
+// readFindingsOfTwo reads the findings of two images, which have most of them in common,
+// and of which is known when they were released.
+func (s *Store) readFindingsOfTwo(ctx context.Context, tx *transaction, one, other int64, released map[int64]time.Time) (of [2][]account.Finding, err error) {
 	exposures, err := readExposures(ctx, tx, one, other)
 	if err != nil {
 		return of, err
@@ -154,26 +155,6 @@ func readExposures(ctx context.Context, tx *transaction, one, other int64) (map[
 		return nil, fmt.Errorf("read which packages have findings: %w", err)
 	}
 	return exposures, nil
-}
-
-// readReleased reads when two images were released, or [account.ErrNotFound].
-func readReleased(ctx context.Context, tx *transaction, one, other int64) (map[int64]time.Time, error) {
-	released := make(map[int64]time.Time)
-	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
-		var key, at int64
-		err := rows.Scan(&key, &at)
-		released[key] = fromMicros(at)
-		return struct{}{}, err
-	}, `SELECT id, released_at FROM examination WHERE id IN ($1, $2)`, one, other)
-	if err != nil {
-		return nil, fmt.Errorf("read when images were released: %w", err)
-	}
-	for _, key := range []int64{one, other} {
-		if _, ok := released[key]; !ok {
-			return nil, fmt.Errorf("image %d: %w", key, account.ErrNotFound)
-		}
-	}
-	return released, nil
 }
 
 // matched is a row of table finding, with its package and its advisory.
