@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -289,9 +288,4 @@ func (c *conditions) text() (string, []any) {
 		text += "(" + part + ")"
 	}
 	return text + " ", c.args
-}
-
-// isNotFound reports whether err says that there is nothing of the name.
-func isNotFound(err error) bool {
-	return errors.Is(err, account.ErrNotFound) || errors.Is(err, sql.ErrNoRows)
 }

@@ -18,7 +18,8 @@ const somePackages = 200
 
 // Search finds releases by what a term names: a digest or its beginning, an advisory, a
 // package with @version or @range behind it, or part of a repository with :version behind
-// it or not. Newer images come first.
+// it or not. Releases that were seen last come first, and of those that ship a package the
+// ones whose documents were read last.
 func (s *Store) Search(ctx context.Context, term string, p account.Page) (account.Found, error) {
 	var found account.Found
 	err := s.view(ctx, func(tx *transaction) (err error) {
