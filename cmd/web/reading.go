@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/ledger"
@@ -14,10 +17,10 @@ import (
 )
 
 const (
-	// moment is how old what is shown may be: what a worker writes down is shown that much
-	// later.
+	// moment is how old what is shown of one thing may be: what a worker writes down is shown
+	// that much later.
 	moment = time.Second
-	// within is how old what is asked for all the time may be: who finds it older than a
+	// within is how old what is shown of all releases may be: who finds it older than a
 	// moment gets it, and has it read for those after him.
 	within = 5 * time.Second
 	// keptReads is of how many things of a kind what was read is kept for that long.
@@ -25,7 +28,8 @@ const (
 )
 
 // reading is the store for many readers: who asks for the same within a moment gets what
-// was read once. What somebody hands in here he sees at once.
+// was read once, and what is of all releases is read ahead. What somebody hands in here he
+// sees at once.
 type reading struct {
 	*store.Store
 
@@ -51,6 +55,7 @@ type reading struct {
 
 	// ahead are the reads that nobody waits for.
 	ahead sync.WaitGroup
+	log   zerolog.Logger
 }
 
 // about is what is asked for: a page of what a query chooses of a subject.
@@ -60,9 +65,9 @@ type about[S, Q comparable] struct {
 	page    account.Page
 }
 
-func newReading(s *store.Store, now func() time.Time) *reading {
+func newReading(s *store.Store, log zerolog.Logger, now func() time.Time) *reading {
 	r := &reading{
-		Store: s,
+		Store: s, log: log,
 		queue: account.NewRecent(moment, now, s.Queue), progress: account.NewRecent(moment, now, s.Progress),
 		component: shared(now, s.Component), repairs: shared(now, s.Repairs), release: shared(now, s.Release), judged: shared(now, s.Judged),
 		releases: shared(now, func(ctx context.Context, a about[struct{}, account.ReleaseQuery]) (account.List[account.Standing], error) {
@@ -85,13 +90,25 @@ func newReading(s *store.Store, now func() time.Time) *reading {
 		}),
 	}
 	// What is of all releases.
-	r.components = account.NewRecent(moment, now, s.Components).Ahead(within, r.ahead.Go)
-	r.data = account.NewRecent(moment, now, s.AdvisoryData).Ahead(within, r.ahead.Go)
-	r.activity, r.news = shared(now, s.Activity).Ahead(within, r.ahead.Go), shared(now, s.NewFindings).Ahead(within, r.ahead.Go)
+	r.components = account.NewRecent(moment, now, s.Components).Ahead(within, r.beside)
+	r.data = account.NewRecent(moment, now, s.AdvisoryData).Ahead(within, r.beside)
+	r.activity, r.news = shared(now, s.Activity).Ahead(within, r.beside), shared(now, s.NewFindings).Ahead(within, r.beside)
 	r.advisories = shared(now, func(ctx context.Context, a about[struct{}, account.AdvisoryQuery]) (account.List[account.Advisory], error) {
 		return s.Advisories(ctx, a.query, a.page)
-	}).Ahead(within, r.ahead.Go)
+	}).Ahead(within, r.beside)
 	return r
+}
+
+// beside runs a read that nobody waits for. A panic is logged, as it is in a request.
+func (r *reading) beside(read func()) {
+	r.ahead.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				r.log.Error().Interface("panic", p).Bytes("stack", debug.Stack()).Msg("a read ahead panicked")
+			}
+		}()
+		read()
+	})
 }
 
 // close waits for the reads that nobody waits for.

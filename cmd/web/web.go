@@ -64,17 +64,20 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 const (
 	// managedMemory is how much memory Go collects garbage early for. With what SQLite keeps
 	// and the program itself web stays below 128 MiB, also while many read at the same time.
-	managedMemory = 64 << 20
+	managedMemory = 56 << 20
 	// garbage is how much of it there may be before it is collected, in percent of what is
 	// used: below that limit, processors are scarcer than memory.
 	garbage = 300
 )
 
-// boundMemory leaves a limit alone that GOMEMLIMIT has set, and then all of it.
+// boundMemory leaves alone what GOMEMLIMIT and GOGC have set.
 func boundMemory() {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(managedMemory)
-		debug.SetGCPercent(garbage)
+	}
+	const unset = 100
+	if before := debug.SetGCPercent(garbage); before != unset {
+		debug.SetGCPercent(before)
 	}
 }
 
@@ -141,7 +144,7 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	b := &building{store: db, shared: newReading(db, e.Now), mux: http.NewServeMux()}
+	b := &building{store: db, shared: newReading(db, e.Log, e.Now), mux: http.NewServeMux()}
 	b.api, err = api.New(api.Config{
 		Store: audited{b.shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now,
 		ReleasePage: console.ReleasePage, AdvisoryPage: console.AdvisoryPage,

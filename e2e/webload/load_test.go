@@ -228,15 +228,17 @@ func freeAddress(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// long is for how long routes are asked for in turn: until there is a percentile of each.
+func long(routes []route, rate int) time.Duration {
+	const enough = 100
+	return max(5*time.Second, time.Duration(enough*len(routes)/rate)*time.Second)
+}
+
 // measure asks for routes in turn at each rate, after a warm-up, and reports of each.
 func (w *web) measure(t *testing.T, report io.Writer, how string, routes []route) {
 	t.Helper()
-	takes := 5 * time.Second
-	if len(routes) > 1 {
-		takes = 30 * time.Second // of each route as many as would be asked for in a second
-	}
 	w.attack(t, routes, calmRate, time.Second)
-	calm, busy := w.attack(t, routes, calmRate, takes), w.attack(t, routes, busyRate, takes)
+	calm, busy := w.attack(t, routes, calmRate, long(routes, calmRate)), w.attack(t, routes, busyRate, long(routes, busyRate))
 	fmt.Fprintf(report, "%s\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", how, calmRate, busyRate)
 	for _, r := range routes {
 		calm, busy := calm[r.name], busy[r.name]

@@ -12,7 +12,7 @@ import (
 // however many they are. It is safe for concurrent use.
 type Recent[T any] struct{ shared *recent }
 
-// NewRecent returns what read gives, at most keep old. An error is told to those who
+// NewRecent returns what read gives, at most keep old, or else as [Recent.Ahead] says. An error is told to those who
 // waited for that read, and not kept.
 func NewRecent[T any](keep time.Duration, now func() time.Time, read func(ctx context.Context) (T, error)) *Recent[T] {
 	return &Recent[T]{&recent{keep: keep, now: now, read: func(ctx context.Context) (any, error) { return read(ctx) }}}
@@ -118,7 +118,7 @@ var errAbandoned = errors.New("a read that was waited for did not end")
 func (r *recent) run(ctx context.Context, current *reading, at time.Time) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	defer func() { // a panic is that of who reads, and must not keep the others
+	defer func() { // a panic is that of who runs the read, and must not keep the others
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reading = nil

@@ -104,8 +104,9 @@ func (a *API) ofReleases() []operation {
 		},
 		{
 			id: "search", path: wire.Base + "/search", tag: "search",
-			summary:  "Releases by package, with @version or @range, by advisory, by digest or by name",
-			endpoint: to(a.search), gives: shape[wire.Found](), paged: true,
+			summary:     "Releases by package, with @version or @range, by advisory, by digest or by name",
+			description: "Those that were seen last come first, and of those that ship a package the ones whose SBOM was read last.",
+			endpoint:    to(a.search), gives: shape[wire.Found](), paged: true,
 		},
 		{
 			id: "get-verdict", path: wire.Base + "/verdicts/{digest}", tag: "verdicts", summary: "Whether an image may be used, for CI and admission",

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// keptContents bounds the packages of documents that are remembered, in keys: 4 MiB.
-const keptContents = 1 << 19
+const (
+	// keptContents bounds the packages of documents that are remembered, in keys: 4 MiB.
+	keptContents = 1 << 19
+	// keptName is what the names of the documents weigh beside them, in keys.
+	keptName = 32
+)
 
 // contents are the keys of the packages that documents list together, in the order of their
 // names, by the digests of the documents. Whoever looks at a release looks at several pages

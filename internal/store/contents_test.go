@@ -27,6 +27,8 @@ func TestWhoShipsAPackageIsFoundPageByPage(t *testing.T) {
 				SELECT DISTINCT i.examination_id, 'another', o.document_id, i.kind, i.verified, i.signer
 				FROM image_document i JOIN image_document o ON o.examination_id = i.examination_id / 3 * 2 + 1
 				WHERE i.examination_id % 3 = 0 AND i.subject NOT IN ('shared') AND o.subject NOT IN ('shared')`,
+			// And many that no image has any more.
+			`DELETE FROM image_document WHERE examination_id BETWEEN 40 AND 80`,
 		} {
 			if err := s.Exec(t.Context(), statement); err != nil {
 				t.Fatal(err)
@@ -49,7 +51,7 @@ func TestWhoShipsAPackageIsFoundPageByPage(t *testing.T) {
 				}
 			}
 		}
-		if found < 90 {
+		if found < 50 {
 			t.Errorf("got %d hits, want a fleet in which packages are found", found)
 		}
 	})
@@ -73,7 +75,7 @@ func TestWhatDocumentsListIsRememberedForAWhile(t *testing.T) {
 			return packages.Total
 		}
 		before := count()
-		if documents, packages := s.KeptContents(); documents != 1 || packages != before || before < 300 {
+		if documents, packages := s.KeptContents(); documents != 1 || packages < before || before < 300 {
 			t.Errorf("remembered: %d documents with %d packages, want that of the image with its %d", documents, packages, before)
 		}
 		if err := s.Exec(t.Context(), `DELETE FROM document_package`); err != nil {
@@ -140,6 +142,44 @@ func TestVersionsAreCountedAfterEveryLook(t *testing.T) {
 				if c.Releases != n+1 {
 					t.Errorf("%s after look %d: got %d releases, want %d", later, n+1, c.Releases, n+1)
 				}
+			}
+		}
+		if err := s.Exec(t.Context(), `UPDATE tag SET gone_at = 1`); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []int{3, 0} { // at once, and five minutes later
+			c, err := s.Component(t.Context(), repository)
+			if err != nil || c.Releases != want {
+				t.Errorf("after what no look did: got %d releases, %v; want %d", c.Releases, err, want)
+			}
+			now = now.Add(5 * time.Minute)
+		}
+	})
+}
+
+func TestPURLsAreComparedAsTheyAre(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, url string) {
+		s, f := smallFleet(t, url, time.Now)
+		ref := func(version string) account.Ref { return account.Ref{Repository: f.Repositories[0], Name: version} }
+		for _, hostile := range []string{`pkg:generic/a"b`, `pkg:generic/a\b`, `pkg:generic/a,"b`, "pkg:generic/a\nb"} {
+			// The first package of the second release gets a purl that no other has.
+			if err := s.Exec(t.Context(), `UPDATE package SET purl = '`+hostile+`@1' WHERE id =
+				(SELECT max(dp.package_id) FROM document_package dp JOIN image_document i ON i.document_id = dp.document_id
+				JOIN examination e ON e.id = i.examination_id JOIN release r ON r.repository = e.repository AND r.digest = e.digest
+				WHERE r.repository = '`+f.Repositories[0]+`' AND r.version = 'v1.9.0')`); err != nil {
+				t.Fatal(err)
+			}
+			c, err := s.Compare(t.Context(), ref("v1.0.0"), ref("v1.9.0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := slices.ContainsFunc(c.Packages.Added, func(p account.PackageChange) bool { return p.Package == hostile })
+			if !found || c.Packages.Unknown != "" {
+				t.Errorf("%q: not among the packages that were added: %+v", hostile, c.Packages)
+			}
+			if same, err := s.Compare(t.Context(), ref("v1.9.0"), ref("v1.9.0")); err != nil || same.Packages.AddedCount+same.Packages.RemovedCount+same.Packages.ChangedCount+len(same.Introduced)+len(same.Fixed) != 0 {
+				t.Errorf("with itself: got %+v, %v; want no difference", same.Packages, err)
 			}
 		}
 	})

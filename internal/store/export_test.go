@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"math"
+	"slices"
 )
 
 // MigrateDown removes everything that [Open] makes. It is no part of the API: a
@@ -74,14 +75,19 @@ func (s *Store) AllShippers(ctx context.Context, name string) (all [][]int64, er
 		if err != nil {
 			return err
 		}
-		by, at := make(map[int64]int64), make(map[int64]int) // the document of an image, and its place
+		at := make(map[int64]int) // the place of an image
 		for _, r := range rows {
-			if document, ok := by[r.image]; !ok {
-				by[r.image], at[r.image] = r.document, len(all)
-				all = append(all, []int64{r.image, r.pkg})
-			} else if document == r.document {
-				all[at[r.image]] = append(all[at[r.image]], r.pkg)
+			if _, ok := at[r.image]; !ok {
+				at[r.image] = len(all)
+				all = append(all, []int64{r.image})
 			}
+			all[at[r.image]] = append(all[at[r.image]], r.pkg)
+		}
+		for _, shipper := range all {
+			slices.Sort(shipper[1:])
+		}
+		for i := range all {
+			all[i] = append(all[i][:1], slices.Compact(all[i][1:])...)
 		}
 		return nil
 	})

@@ -101,7 +101,7 @@ func (s *Store) readFindings(ctx context.Context, tx *transaction, key int64) ([
 	if err != nil || !found {
 		return nil, fmt.Errorf("image %d: %w", key, cmp.Or(err, account.ErrNotFound))
 	}
-	all, err := s.readFindingsOfTwo(ctx, tx, key, key, map[int64]time.Time{key: fromMicros(released)})
+	all, err := s.readFindingsOfTwo(ctx, tx, key, 0, map[int64]time.Time{key: fromMicros(released)})
 	return all[0], err
 }
 
@@ -129,7 +129,7 @@ func (s *Store) readFindingsOfTwo(ctx context.Context, tx *transaction, one, oth
 		for n < len(rows) && rows[n].key == rows[0].key {
 			n++
 		}
-		for i, key := range []int64{one, other} {
+		for i, key := range []int64{one, other} { // no image has key 0
 			if slices.Contains(exposures[rows[0].key], key) {
 				of[i] = append(of[i], findingsOf(rows[:n], released[key], key, statements)...)
 			}

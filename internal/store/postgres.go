@@ -56,12 +56,18 @@ func openPostgres(ctx context.Context, rawURL string, maxConnections int) (*post
 }
 
 // planForFew has PostgreSQL plan for statements that touch little, of what is mostly in
-// memory: compiling those whose cost it overrates takes seconds where to run them takes
-// milliseconds, and reading a table takes longer than looking up a few rows. They are no
-// parameters of the connection, which a pooler in between may refuse.
+// memory, as nearly all here do: compiling those whose cost it overrates takes seconds where
+// to run them takes milliseconds, and reading a table takes longer than looking up a few
+// rows. What the URL sets stays. They are no parameters of the connection, which a pooler in
+// between may refuse.
 func planForFew(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, `SELECT set_config('jit', 'off', FALSE), set_config('random_page_cost', '1.1', FALSE)`); err != nil {
-		return fmt.Errorf("set how statements are planned: %w", err)
+	for name, value := range map[string]string{"jit": "off", "random_page_cost": "1.1"} {
+		if conn.Config().RuntimeParams[name] != "" {
+			continue
+		}
+		if _, err := conn.Exec(ctx, `SELECT set_config($1, $2, FALSE)`, name, value); err != nil {
+			return fmt.Errorf("set %s, by which statements are planned: %w", name, err)
+		}
 	}
 	return nil
 }

@@ -84,7 +84,9 @@ func someOf(packages []int64, purls map[int64]string) []string {
 }
 
 // place is that of an image among those who ship a package: behind the documents that
-// were read later, and, with one that several images have, behind newer images.
+// were read later, and, with one that several images have, behind newer images. An image
+// that gets another document comes first again, be it old; and it is on no page, if that
+// happens between the pages before its old place and behind its new one.
 type place struct{ document, image int64 }
 
 func (p place) compare(q place) int {
@@ -104,7 +106,6 @@ func readPlace(after string) (place, error) {
 type shipper struct {
 	place
 
-	// packages are those of the document.
 	packages []int64
 }
 
@@ -112,25 +113,53 @@ type shipper struct {
 // first that were read last. The packages are in order.
 func (s *Store) shippers(ctx context.Context, tx *transaction, packages []int64, before place, limit int) ([]shipper, error) {
 	all, err := s.findShippers(ctx, tx, packages, before, limit)
+	if err == nil {
+		err = s.addOthers(ctx, tx, packages, all)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find who ships the packages: %w", err)
 	}
 	return all, nil
 }
 
+// addOthers adds what the other documents list of the packages, where an image has several.
+func (s *Store) addOthers(ctx context.Context, tx *transaction, packages []int64, shippers []shipper) error {
+	of := make(map[int64]*shipper, len(shippers))
+	for i := range shippers {
+		of[shippers[i].image] = &shippers[i]
+	}
+	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
+		var image, pkg int64
+		if err := rows.Scan(&image, &pkg); err != nil {
+			return struct{}{}, err
+		}
+		if sh := of[image]; !slices.Contains(sh.packages, pkg) {
+			sh.packages = append(sh.packages, pkg)
+		}
+		return struct{}{}, nil
+	}, `SELECT DISTINCT d.examination_id, dp.package_id FROM image_document d CROSS JOIN document_package dp
+		WHERE d.examination_id `+s.engine.among(1)+` AND dp.document_id = d.document_id AND dp.package_id `+s.engine.among(2)+`
+		AND EXISTS (SELECT 1 FROM image_document o WHERE o.examination_id = d.examination_id AND o.document_id <> d.document_id)`,
+		s.engine.keys(sortedKeys(of)), s.engine.keys(packages))
+	for i := range shippers {
+		slices.Sort(shippers[i].packages)
+	}
+	return err
+}
+
 func (s *Store) findShippers(ctx context.Context, tx *transaction, packages []int64, before place, limit int) ([]shipper, error) {
 	var all []shipper
 	first, seen := before, make(map[int64]bool)
-	for {
-		entries, err := s.engine.entries(ctx, tx, packages, before.document, limit)
+	for most := limit; ; {
+		entries, err := s.engine.entries(ctx, tx, packages, before.document, most)
 		if err != nil {
 			return nil, err
 		}
-		documents := newestDocuments(entries, limit)
+		documents := newestDocuments(entries, most)
 		if len(documents) == 0 {
 			return all, nil
 		}
-		places, err := placesOf(ctx, tx, documents, before, 2*limit)
+		places, err := placesOf(ctx, tx, documents, before, 2*most)
 		if err != nil {
 			return nil, err
 		}
@@ -147,8 +176,11 @@ func (s *Store) findShippers(ctx context.Context, tx *transaction, packages []in
 				return all, nil
 			}
 		}
-		if len(places) < 2*limit { // of these documents there is no more
+		if len(places) < 2*most { // of these documents there is no more
 			before = place{slices.Min(slices.Collect(maps.Keys(documents))) - 1, math.MaxInt64}
+		}
+		if len(places) == 0 { // documents that no image has any more, of which there may be many
+			most = min(2*most, batch)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
 	}
 	e.readers, err = openKeeping(sqliteDSN(path, "query_only(1)",
 		// In KiB when negative: what the console shows again and again.
-		"cache_size(-3072)"))
+		"cache_size(-2048)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite file %s for reading: %w", path, err), writer.Close())
 	}

@@ -12,7 +12,7 @@ import (
 
 // keptStatements is how many prepared statements a connection for reading keeps. The
 // console has fewer; lists of keys make new ones of any length.
-const keptStatements = 96
+const keptStatements = 64
 
 // openKeeping opens a database whose connections keep the statements they prepared. To
 // parse and plan a statement takes SQLite as long as to run it, for most that the console

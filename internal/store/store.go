@@ -121,7 +121,7 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		now: opts.Now, queue: opts.Queue,
-		contents: newRemembered[string](opts.Now, keptContents, func(packages []int64) int { return len(packages) }),
+		contents: newRemembered[string](opts.Now, keptContents, func(packages []int64) int { return len(packages) + keptName }),
 		versions: newRemembered[string](opts.Now, keptCounts, func(versionCount) int { return 1 }),
 		waves:    newRemembered[int64](opts.Now, keptCounts, func(waveCounts) int { return 1 }),
 	}

@@ -446,6 +446,10 @@ func TestWhatASearchFinds(t *testing.T) {
 			if err != nil || len(news.Items) != 3 || news.Items[0].ID != "GO-CRITICAL" {
 				t.Errorf("new findings: got %+v, %v", news, err)
 			}
+			again, err := b.Store.Activity(t.Context(), account.Page{})
+			if diff := cmp.Diff(all, again); diff != "" || err != nil {
+				t.Errorf("remembered, %v (-first +then):\n%s", err, diff)
+			}
 			if _, err := b.Store.WaveDetail(t.Context(), 1<<40); !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("a wave that is not there: got %v", err)
 			}
