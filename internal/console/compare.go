@@ -183,7 +183,7 @@ func uncountedOf(d *account.Comparison) string {
 }
 
 // changePart is how many packages of a kind are shown, unless all are asked for.
-const changePart = 50
+const changePart = 25
 
 func packageChanges(all []account.PackageChange, most int) []packageChange {
 	var list []packageChange

@@ -19,13 +19,8 @@ import (
 func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error) {
 	var c account.Comparison
 	err := s.view(ctx, func(tx *transaction) (err error) {
-		for _, side := range []struct {
-			ref      account.Ref
-			standing *account.Standing
-		}{{from, &c.From}, {to, &c.To}} {
-			if *side.standing, err = findStanding(ctx, tx, side.ref); err != nil {
-				return fmt.Errorf("release %s of %s: %w", side.ref.Name, side.ref.Repository, err)
-			}
+		if c.From, c.To, err = findSides(ctx, tx, from, to); err != nil {
+			return err
 		}
 		if err := complete(ctx, tx, []*account.Standing{&c.From, &c.To}, true); err != nil {
 			return err
@@ -43,6 +38,28 @@ func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comp
 		return account.Comparison{}, fmt.Errorf("compare: %w", err)
 	}
 	return c, nil
+}
+
+// findSides finds the two releases that are compared.
+func findSides(ctx context.Context, tx *transaction, from, to account.Ref) (one, other account.Standing, err error) {
+	if from != to { // both at once, where they are named by version
+		both, err := readKeys(ctx, tx, []releaseKey{{from.Repository, from.Name}, {to.Repository, to.Name}})
+		if err != nil {
+			return one, other, err
+		}
+		if len(both) == 2 {
+			return both[0], both[1], nil
+		}
+	}
+	for _, side := range []struct {
+		ref      account.Ref
+		standing *account.Standing
+	}{{from, &one}, {to, &other}} {
+		if *side.standing, err = findStanding(ctx, tx, side.ref); err != nil {
+			return one, other, fmt.Errorf("release %s of %s: %w", side.ref.Name, side.ref.Repository, err)
+		}
+	}
+	return one, other, nil
 }
 
 // shipment is what an image ships: the versions of each package, by its purl without
