@@ -227,9 +227,22 @@ type querier interface {
 
 // collect reads every row of a query.
 func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, error), query string, args ...any) (all []T, err error) {
+	err = each(ctx, q, func(rows *sql.Rows) error {
+		v, err := scan(rows)
+		if err == nil {
+			all = append(all, v)
+		}
+		return err
+	}, query, args)
+	return all, err
+}
+
+// each calls read for every row of a query, until it fails. It is apart from [collect] so
+// that there is one code for all.
+func each(ctx context.Context, q querier, read func(*sql.Rows) error, query string, args []any) (err error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() {
 		if cerr := rows.Close(); err == nil {
@@ -237,11 +250,9 @@ func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows) (T, err
 		}
 	}()
 	for rows.Next() {
-		v, err := scan(rows)
-		if err != nil {
-			return nil, err
+		if err := read(rows); err != nil {
+			return err
 		}
-		all = append(all, v)
 	}
-	return all, rows.Err()
+	return rows.Err()
 }

@@ -13,71 +13,89 @@ const rememberedFor = 5 * time.Minute
 
 // remembered is what was read a short while ago of what does not change. It is safe for
 // concurrent use.
-type remembered[K cmp.Ordered, V any] struct {
-	now func() time.Time
-	// most bounds what all together weigh.
-	most  int
+type remembered[K comparable, V any] struct {
+	memories
+
 	weigh func(V) int
-
-	mu     sync.Mutex
-	byKey  map[K]*memory[V]
-	weight int
-	uses   int
-}
-
-type memory[V any] struct {
-	value V
-	read  time.Time
-	used  int // the higher, the later
 }
 
 // newRemembered remembers values that weigh no more than most, together.
-func newRemembered[K cmp.Ordered, V any](now func() time.Time, most int, weigh func(V) int) *remembered[K, V] {
-	return &remembered[K, V]{now: now, most: most, weigh: weigh, byKey: make(map[K]*memory[V])}
+func newRemembered[K comparable, V any](now func() time.Time, most int, weigh func(V) int) *remembered[K, V] {
+	return &remembered[K, V]{memories: memories{now: now, most: most, byKey: make(map[any]*memory)}, weigh: weigh}
 }
 
 // get returns what is remembered. It must not be changed.
 func (r *remembered[K, V]) get(key K) (value V, ok bool) {
+	kept, ok := r.recall(key)
+	if ok {
+		value, ok = kept.(V)
+	}
+	return value, ok
+}
+
+// put takes in what was read, and forgets what was not used for longest.
+func (r *remembered[K, V]) put(key K, value V) { r.keep(key, value, r.weigh(value)) }
+
+// memories are those of a [remembered], whose keys and values may be anything, so that
+// there is one code for all.
+type memories struct {
+	now  func() time.Time
+	most int // bounds what all together weigh
+
+	mu     sync.Mutex
+	byKey  map[any]*memory
+	weight int
+	uses   int
+}
+
+type memory struct {
+	key    any
+	value  any
+	weight int
+	read   time.Time
+	used   int // the higher, the later
+}
+
+func (r *memories) recall(key any) (any, bool) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m, ok := r.byKey[key]
 	if !ok || now.Sub(m.read) >= rememberedFor {
-		return value, false
+		return nil, false
 	}
 	r.uses++
 	m.used = r.uses
 	return m.value, true
 }
 
-// put takes in what was read, and forgets what was not used for longest.
-func (r *remembered[K, V]) put(key K, value V) {
+func (r *memories) keep(key, value any, weight int) {
 	now := r.now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget(key)
 	r.uses++
-	r.byKey[key] = &memory[V]{value: value, read: now, used: r.uses}
-	r.weight += r.weigh(value)
+	r.byKey[key] = &memory{key: key, value: value, weight: weight, read: now, used: r.uses}
+	r.weight += weight
 	if r.weight <= r.most {
 		return
 	}
-	keys := make([]K, 0, len(r.byKey))
-	for key := range r.byKey {
-		keys = append(keys, key)
+	all := make([]*memory, 0, len(r.byKey))
+	for _, m := range r.byKey {
+		all = append(all, m)
 	}
-	slices.SortFunc(keys, func(a, b K) int { return cmp.Compare(r.byKey[a].used, r.byKey[b].used) })
-	for _, key := range keys {
+	slices.SortFunc(all, func(a, b *memory) int { return cmp.Compare(a.used, b.used) })
+	for _, m := range all {
 		if r.weight <= r.most*3/4 {
 			return
 		}
-		r.forget(key)
+		r.forget(m.key)
 	}
 }
 
-func (r *remembered[K, V]) forget(key K) {
+func (r *memories) forget(key any) {
 	if m, ok := r.byKey[key]; ok {
-		r.weight -= r.weigh(m.value)
+		r.weight -= m.weight
 		delete(r.byKey, key)
 	}
 }
