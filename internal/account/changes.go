@@ -1,7 +1,7 @@
 package account
 
 import (
-	"maps"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -19,27 +19,67 @@ func SplitPURL(purl string) (base, version string) {
 	return purl, ""
 }
 
-// ComparePackages compares what two images ship: the versions of each package, by its
-// purl without one. Each list of the result has at most so many items; 0 is all.
-func ComparePackages(from, to map[string][]string, most int) PackageChanges {
-	var p PackageChanges
-	bases := maps.Clone(from)
-	if bases == nil {
-		bases = make(map[string][]string)
+// Shipped is what an image ships: its packages in order, once each.
+type Shipped []ShippedPackage
+
+// ShippedPackage is a package, by its purl without a version, in all its versions, in order.
+type ShippedPackage struct {
+	Package  string
+	Versions []string
+}
+
+// NewShipped puts purls in order.
+func NewShipped(purls []string) Shipped {
+	type named struct{ base, version string }
+	all := make([]named, 0, len(purls))
+	for _, purl := range purls {
+		if base, version := SplitPURL(purl); base != "" {
+			all = append(all, named{base, version})
+		}
 	}
-	maps.Copy(bases, to)
-	for _, base := range slices.Sorted(maps.Keys(bases)) {
-		change := PackageChange{Package: base, From: from[base], To: to[base]}
+	slices.SortFunc(all, func(a, b named) int { return cmp.Or(cmp.Compare(a.base, b.base), cmp.Compare(a.version, b.version)) })
+	all = slices.Compact(all)
+	shipped, versions, first := make(Shipped, 0, len(all)), make([]string, len(all)), 0
+	for i := range all {
+		versions[i] = all[i].version
+		if i+1 == len(all) || all[i+1].base != all[i].base {
+			shipped = append(shipped, ShippedPackage{all[i].base, versions[first : i+1 : i+1]})
+			first = i + 1
+		}
+	}
+	return shipped
+}
+
+// ComparePackages compares what two images ship. Each list of the result has at most so
+// many items; 0 is all.
+func ComparePackages(from, to Shipped, most int) PackageChanges {
+	var p PackageChanges
+	for len(from) > 0 || len(to) > 0 {
+		var order int
 		switch {
-		case slices.Equal(change.From, change.To):
-			p.Same++
-		case change.From == nil:
-			p.Added, p.AddedCount = atMost(p.Added, change, most), p.AddedCount+1
-		case change.To == nil:
-			p.Removed, p.RemovedCount = atMost(p.Removed, change, most), p.RemovedCount+1
+		case len(to) == 0:
+			order = -1
+		case len(from) == 0:
+			order = 1
 		default:
+			order = cmp.Compare(from[0].Package, to[0].Package)
+		}
+		switch {
+		case order < 0:
+			p.Removed, p.RemovedCount = atMost(p.Removed, PackageChange{Package: from[0].Package, From: from[0].Versions}, most), p.RemovedCount+1
+			from = from[1:]
+			continue
+		case order > 0:
+			p.Added, p.AddedCount = atMost(p.Added, PackageChange{Package: to[0].Package, To: to[0].Versions}, most), p.AddedCount+1
+			to = to[1:]
+			continue
+		case slices.Equal(from[0].Versions, to[0].Versions):
+			p.Same++
+		default:
+			change := PackageChange{Package: from[0].Package, From: from[0].Versions, To: to[0].Versions}
 			p.Changed, p.ChangedCount = atMost(p.Changed, change, most), p.ChangedCount+1
 		}
+		from, to = from[1:], to[1:]
 	}
 	return p
 }

@@ -1,6 +1,7 @@
 package account_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,8 +27,8 @@ func TestSplitPURL(t *testing.T) {
 
 func TestComparePackages(t *testing.T) {
 	t.Parallel()
-	from := map[string][]string{"gone": {"1"}, "moved": {"1"}, "same": {"1", "2"}, "also gone": {"3"}}
-	to := map[string][]string{"new": {"1"}, "moved": {"2"}, "same": {"1", "2"}}
+	from := account.NewShipped([]string{"gone@1", "moved@1", "same@2", "same@1", "also gone@3", "same@2?arch=amd64", ""})
+	to := account.NewShipped([]string{"new@1", "moved@2", "same@1", "same@2"})
 	want := account.PackageChanges{
 		Added:      []account.PackageChange{{Package: "new", To: []string{"1"}}},
 		Removed:    []account.PackageChange{{Package: "also gone", From: []string{"3"}}, {Package: "gone", From: []string{"1"}}},
@@ -43,6 +44,13 @@ func TestComparePackages(t *testing.T) {
 	}
 	if got := account.ComparePackages(nil, nil, 0); got.Same != 0 {
 		t.Errorf("of nothing: got %+v", got)
+	}
+	if got := account.ComparePackages(nil, to, 0); got.AddedCount != 3 || len(got.Added) != 3 {
+		t.Errorf("with nothing: got %+v, want all three added", got)
+	}
+	more := account.NewShipped([]string{"same@1", "same@2", "same@3"})
+	if got := account.ComparePackages(to, more, 0); got.ChangedCount != 1 || !slices.Equal(got.Changed[0].To, []string{"1", "2", "3"}) {
+		t.Errorf("one version more: got %+v, want a change", got)
 	}
 }
 

@@ -100,7 +100,7 @@ func (c *Comparer) Compare(ctx context.Context, from, to Side) (*Comparison, err
 	}
 	out := &Comparison{From: a.told, To: b.told}
 	if out.Packages.Unknown = cmp.Or(a.shipped.Unknown, b.shipped.Unknown); out.Packages.Unknown == "" {
-		out.Packages = account.ComparePackages(a.shipped.Value.versions, b.shipped.Value.versions, 0)
+		out.Packages = account.ComparePackages(a.shipped.Value.packages, b.shipped.Value.packages, 0)
 		out.LicencesGone = account.OnlyIn(a.shipped.Value.licences, b.shipped.Value.licences)
 		out.LicencesNew = account.OnlyIn(b.shipped.Value.licences, a.shipped.Value.licences)
 	}
@@ -114,10 +114,9 @@ func (c *Comparer) Compare(ctx context.Context, from, to Side) (*Comparison, err
 	return out, nil
 }
 
-// shipment is what a side ships: the versions of each package by its purl without one,
-// and the licences.
+// shipment is what a side ships.
 type shipment struct {
-	versions map[string][]string
+	packages account.Shipped
 	licences map[string]bool
 }
 
@@ -232,26 +231,24 @@ func shippedBy(name string, s *sight) Known[shipment] {
 	if !s.facts.Packages.Known {
 		return Known[shipment]{Unknown: name + ": " + s.facts.Packages.Reason}
 	}
-	out := shipment{versions: make(map[string][]string), licences: make(map[string]bool)}
+	out := shipment{licences: make(map[string]bool)}
+	var purls []string
 	for i := range s.looked.Documents {
 		sbom := s.looked.Documents[i].SBOM
 		if sbom == nil {
 			continue
 		}
 		for j := range sbom.Packages {
-			base, version := account.SplitPURL(sbom.Packages[j].PURL)
-			if base == "" {
+			if sbom.Packages[j].PURL == "" {
 				continue
 			}
-			out.versions[base] = append(out.versions[base], version)
+			purls = append(purls, sbom.Packages[j].PURL)
 			for _, licence := range sbom.Packages[j].Licences {
 				out.licences[licence] = true
 			}
 		}
 	}
-	for base, versions := range out.versions {
-		out.versions[base] = sorted(versions)
-	}
+	out.packages = account.NewShipped(purls)
 	return Known[shipment]{Value: out}
 }
 

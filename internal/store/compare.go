@@ -62,10 +62,9 @@ func findSides(ctx context.Context, tx *transaction, from, to account.Ref) (one,
 	return one, other, nil
 }
 
-// shipment is what an image ships: the versions of each package, by its purl without
-// one.
+// shipment is what an image ships.
 type shipment struct {
-	versions map[string][]string
+	packages account.Shipped
 	licences map[string]bool
 	// unknown is why it is not known. Empty when it is.
 	unknown string
@@ -91,7 +90,7 @@ func readLicences(ctx context.Context, tx *transaction, from, to *account.Standi
 	}
 	for i, s := range []*account.Standing{from, to} {
 		sh := &sides[i]
-		*sh = shipment{versions: make(map[string][]string), licences: make(map[string]bool), image: listing{key: s.Key}}
+		*sh = shipment{licences: make(map[string]bool), image: listing{key: s.Key}}
 		sh.unknown = fmt.Sprintf("%s has no SBOM to read its packages from", name(s))
 		for _, d := range documents {
 			if d.image != s.Key {
@@ -118,69 +117,32 @@ func readLicences(ctx context.Context, tx *transaction, from, to *account.Standi
 	return sides, nil
 }
 
-func (sh *shipment) add(base, version string) {
-	if !slices.Contains(sh.versions[base], version) {
-		sh.versions[base] = append(sh.versions[base], version)
+// readShipped reads the packages that an image ships, whatever documents list them.
+func (s *Store) readShipped(ctx context.Context, tx *transaction, image *listing) (account.Shipped, error) {
+	name, keys := image.name()
+	if kept, ok := s.shipped.get(name); ok {
+		return kept, nil
 	}
-}
-
-// readShipments reads what images ship, at once: they may have most of it in common.
-func (s *Store) readShipments(ctx context.Context, tx *transaction, ships ...*shipment) error {
-	by := make(map[int64][]*shipment) // by package
-	for _, sh := range ships {
-		packages, err := s.readContents(ctx, tx, &sh.image)
-		if err != nil {
-			return err
-		}
-		for _, key := range packages {
-			by[key] = append(by[key], sh)
-		}
-	}
-	packages, purls, err := s.readPURLs(ctx, tx, sortedKeys(by))
+	// As one text: hundreds of rows take longer to hand over than to find.
+	text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`p.purl`)+` FROM package p
+		WHERE p.id IN (SELECT dp.package_id FROM document_package dp WHERE dp.document_id `+s.engine.among(1)+`)`, s.engine.keys(keys))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for i, key := range packages {
-		base, version := account.SplitPURL(purls[i])
-		for _, sh := range by[key] {
-			sh.add(base, version)
+	var purls []string
+	if strings.ContainsRune(text, '\\') {
+		if purls, err = fromJSON[[]string](text); err != nil {
+			return nil, err
 		}
-	}
-	for _, sh := range ships {
-		for _, versions := range sh.versions {
-			slices.Sort(versions)
-		}
-	}
-	return nil
-}
-
-// readPURLs reads the purls of packages, and the keys of those that are there. They come as
-// texts: hundreds of rows take longer to hand over than to find.
-func (s *Store) readPURLs(ctx context.Context, tx *transaction, packages []int64) (keys []int64, purls []string, err error) {
-	type texts struct{ keys, purls string }
-	all, err := one(collect(ctx, tx, func(rows *sql.Rows) (t texts, err error) {
-		err = rows.Scan(&t.keys, &t.purls)
-		return t, err
-	}, `SELECT `+s.engine.array(`p.id`)+`, `+s.engine.array(`p.purl`)+` FROM (SELECT id, purl FROM package WHERE id `+s.engine.among(1)+`) AS p`, s.engine.keys(packages)))
-	if err != nil {
-		return nil, nil, err
-	}
-	if keys, err = fromJSON[[]int64](all.keys); err != nil {
-		return nil, nil, err
-	}
-	if strings.ContainsRune(all.purls, '\\') {
-		purls, err = fromJSON[[]string](all.purls)
-	} else {
-		// Without an escape, what stands between two quotation marks is a purl.
-		parts := strings.Split(all.purls, `"`)
+	} else { // Without an escape, what stands between two quotation marks is a purl.
+		parts := strings.Split(text, `"`)
 		for i := 1; i < len(parts); i += 2 {
 			purls = append(purls, parts[i])
 		}
 	}
-	if err == nil && len(keys) != len(purls) {
-		err = fmt.Errorf("read purls: expected one for each of %d packages, found %d", len(keys), len(purls))
-	}
-	return keys, purls, err
+	shipped := account.NewShipped(purls)
+	s.shipped.put(name, shipped)
+	return shipped, nil
 }
 
 func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
@@ -194,10 +156,12 @@ func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account
 	if p.Unknown = cmp.Or(from.unknown, to.unknown); p.Unknown != "" {
 		return nil
 	}
-	if err := s.readShipments(ctx, tx, from, to); err != nil {
-		return err
+	for _, side := range []*shipment{from, to} {
+		if side.packages, err = s.readShipped(ctx, tx, &side.image); err != nil {
+			return err
+		}
 	}
-	*p = account.ComparePackages(from.versions, to.versions, account.MostItems)
+	*p = account.ComparePackages(from.packages, to.packages, account.MostItems)
 	c.LicencesGone, c.LicencesNew = account.OnlyIn(from.licences, to.licences), account.OnlyIn(to.licences, from.licences)
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
+
+	"github.com/tallyman-io/tallyman/internal/account"
 )
 
 const (
@@ -12,6 +14,9 @@ const (
 	keptContents = 1 << 19
 	// keptName is what the names of the documents weigh beside them, in keys.
 	keptName = 32
+	// keptShipped bounds what images ship that is remembered of a database in another
+	// process, in bytes. What SQLite reads is in this one.
+	keptShipped = 16 << 20
 )
 
 // contents are the keys of the packages that documents list together, in the order of their
@@ -58,20 +63,25 @@ func (s *Store) listings(ctx context.Context, tx *transaction, images ...int64) 
 	return all, nil
 }
 
-// readContents returns the packages of an image, in the order of their names.
-func (s *Store) readContents(ctx context.Context, tx *transaction, image *listing) ([]int64, error) {
-	keys, digests := make(map[int64]string), make([]string, 0, len(image.documents))
-	for _, d := range image.documents {
-		keys[d.key] = d.digest
-		digests = append(digests, d.digest)
+// name is under which what the documents of an image list is remembered; keys are theirs.
+func (l *listing) name() (name string, keys []int64) {
+	digests := make([]string, 0, len(l.documents))
+	for _, d := range l.documents {
+		keys, digests = append(keys, d.key), append(digests, d.digest)
 	}
 	slices.Sort(digests)
-	name := strings.Join(slices.Compact(digests), " ")
+	slices.Sort(keys)
+	return strings.Join(slices.Compact(digests), " "), slices.Compact(keys)
+}
+
+// readContents returns the packages of an image, in the order of their names.
+func (s *Store) readContents(ctx context.Context, tx *transaction, image *listing) ([]int64, error) {
+	name, keys := image.name()
 	if kept, ok := s.contents.get(name); ok {
 		return kept, nil
 	}
 	text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`o.id`)+` FROM (SELECT p.id FROM package p WHERE p.id IN
-		(SELECT dp.package_id FROM document_package dp WHERE dp.document_id `+s.engine.among(1)+`) ORDER BY p.name, p.purl) AS o`, s.engine.keys(sortedKeys(keys)))
+		(SELECT dp.package_id FROM document_package dp WHERE dp.document_id `+s.engine.among(1)+`) ORDER BY p.name, p.purl) AS o`, s.engine.keys(keys))
 	if err != nil {
 		return nil, err
 	}
@@ -80,4 +90,17 @@ func (s *Store) readContents(ctx context.Context, tx *transaction, image *listin
 		s.contents.put(name, packages)
 	}
 	return packages, err
+}
+
+// weighShipped is what is kept in memory for the packages of an image, in bytes.
+func weighShipped(packages account.Shipped) int {
+	const each, version = 40 + 16, 16 // with the quotation marks and the rest of the purls
+	weight := 0
+	for i := range packages {
+		weight += each + len(packages[i].Package)
+		for _, v := range packages[i].Versions {
+			weight += version + len(v)
+		}
+	}
+	return weight
 }

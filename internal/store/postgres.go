@@ -57,11 +57,11 @@ func openPostgres(ctx context.Context, rawURL string, maxConnections int) (*post
 
 // planForFew has PostgreSQL plan for statements that touch little, of what is mostly in
 // memory, as nearly all here do: compiling those whose cost it overrates takes seconds where
-// to run them takes milliseconds, and reading a table takes longer than looking up a few
-// rows. What the URL sets stays. They are no parameters of the connection, which a pooler in
-// between may refuse.
+// to run them takes milliseconds, reading a table takes longer than looking up a few rows,
+// and to plan a statement anew takes as long as to run it. What the URL sets stays. They are
+// no parameters of the connection, which a pooler in between may refuse.
 func planForFew(ctx context.Context, conn *pgx.Conn) error {
-	for name, value := range map[string]string{"jit": "off", "random_page_cost": "1.1"} {
+	for name, value := range map[string]string{"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"} {
 		if conn.Config().RuntimeParams[name] != "" {
 			continue
 		}
@@ -195,9 +195,15 @@ func (e *postgresEngine) array(expression string) string {
 	return `CAST(coalesce(json_agg(` + expression + `), '[]') AS TEXT)`
 }
 
+// entries looks at a few of each package first: behind so many of those, nothing is asked
+// for.
 func (e *postgresEngine) entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error) {
-	return collect(ctx, tx, scanEntry, `SELECT last.document_id, p.id FROM unnest($1::BIGINT[]) AS p (id) CROSS JOIN LATERAL
-		(SELECT d.document_id FROM document_package d WHERE d.package_id = p.id AND d.document_id <= $2 ORDER BY d.document_id DESC LIMIT $3) AS last`,
+	const listedBy = `(SELECT d.document_id FROM document_package d WHERE d.package_id = p.id AND d.document_id `
+	return collect(ctx, tx, scanEntry, `WITH few AS MATERIALIZED (SELECT p.id, d.document_id FROM unnest($1::BIGINT[]) AS p (id)
+			CROSS JOIN LATERAL `+listedBy+`<= $2 ORDER BY d.document_id DESC LIMIT 4) AS d),
+		bound AS MATERIALIZED (SELECT coalesce((SELECT DISTINCT document_id FROM few ORDER BY document_id DESC OFFSET $3 - 1 LIMIT 1), 0) AS document)
+		SELECT d.document_id, p.id FROM bound CROSS JOIN (SELECT DISTINCT few.id FROM few, bound WHERE few.document_id >= bound.document) AS p
+			CROSS JOIN LATERAL `+listedBy+`BETWEEN bound.document AND $2 ORDER BY d.document_id DESC LIMIT $3) AS d`,
 		packages, upTo, most)
 }
 

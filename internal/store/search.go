@@ -231,8 +231,8 @@ func (s *Store) packagesNamed(ctx context.Context, tx *transaction, term string)
 		})
 	} else {
 		// With OR, PostgreSQL would look through all packages.
-		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE id IN (SELECT n.id FROM package n WHERE n.name = $1
-			UNION SELECT s.id FROM package s WHERE s.family `+s.engine.within(`SELECT family FROM ecosystem`)+` AND s.subject = $2) ORDER BY id`, name, name)
+		all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE name = $1 UNION ALL
+			`+columns+`WHERE family `+s.engine.within(`SELECT family FROM ecosystem`)+` AND subject = $2 AND name <> $3 ORDER BY id`, name, name, name)
 		if err == nil && len(all) == 0 && len(name) >= 3 && !strings.ContainsAny(name, ":") {
 			from := folded(name)
 			all, err = collect(ctx, tx, scanNamedPackage, columns+`WHERE folded >= $1 AND folded < $2 ORDER BY folded, id LIMIT $3`,

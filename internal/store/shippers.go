@@ -89,6 +89,13 @@ func someOf(packages []int64, purls map[int64]string) []string {
 // happens between the pages before its old place and behind its new one.
 type place struct{ document, image int64 }
 
+// placed is an image at its place, and whether it has other documents.
+type placed struct {
+	place
+
+	several bool
+}
+
 func (p place) compare(q place) int {
 	return cmp.Or(cmp.Compare(p.document, q.document), cmp.Compare(p.image, q.image))
 }
@@ -104,7 +111,7 @@ func readPlace(after string) (place, error) {
 
 // shipper is an image that ships packages, by its key and theirs.
 type shipper struct {
-	place
+	placed
 
 	packages []int64
 }
@@ -124,9 +131,14 @@ func (s *Store) shippers(ctx context.Context, tx *transaction, packages []int64,
 
 // addOthers adds what the other documents list of the packages, where an image has several.
 func (s *Store) addOthers(ctx context.Context, tx *transaction, packages []int64, shippers []shipper) error {
-	of := make(map[int64]*shipper, len(shippers))
+	of := make(map[int64]*shipper)
 	for i := range shippers {
-		of[shippers[i].image] = &shippers[i]
+		if sh := &shippers[i]; sh.several {
+			of[sh.image] = sh
+		}
+	}
+	if len(of) == 0 {
+		return nil
 	}
 	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var image, pkg int64
@@ -138,11 +150,10 @@ func (s *Store) addOthers(ctx context.Context, tx *transaction, packages []int64
 		}
 		return struct{}{}, nil
 	}, `SELECT DISTINCT d.examination_id, dp.package_id FROM image_document d CROSS JOIN document_package dp
-		WHERE d.examination_id `+s.engine.among(1)+` AND dp.document_id = d.document_id AND dp.package_id `+s.engine.among(2)+`
-		AND EXISTS (SELECT 1 FROM image_document o WHERE o.examination_id = d.examination_id AND o.document_id <> d.document_id)`,
+		WHERE d.examination_id `+s.engine.among(1)+` AND dp.document_id = d.document_id AND dp.package_id `+s.engine.among(2),
 		s.engine.keys(sortedKeys(of)), s.engine.keys(packages))
-	for i := range shippers {
-		slices.Sort(shippers[i].packages)
+	for _, sh := range of {
+		slices.Sort(sh.packages)
 	}
 	return err
 }
@@ -168,11 +179,11 @@ func (s *Store) findShippers(ctx context.Context, tx *transaction, packages []in
 			return nil, err
 		}
 		for _, at := range places {
-			if before = at; seen[at.image] || earlier[at.image] {
+			if before = at.place; seen[at.image] || earlier[at.image] {
 				continue
 			}
 			seen[at.image] = true
-			if all = append(all, shipper{at, documents[at.document]}); len(all) == limit {
+			if all = append(all, shipper{at, slices.Clip(documents[at.document])}); len(all) == limit {
 				return all, nil
 			}
 		}
@@ -210,19 +221,21 @@ func newestDocuments(entries []entry, most int) map[int64][]int64 {
 }
 
 // placesOf reads who has the documents, behind a place.
-func placesOf(ctx context.Context, tx *transaction, documents map[int64][]int64, before place, most int) ([]place, error) {
+func placesOf(ctx context.Context, tx *transaction, documents map[int64][]int64, before place, most int) ([]placed, error) {
 	keys := sortedKeys(documents)
-	return collect(ctx, tx, func(rows *sql.Rows) (p place, err error) {
-		err = rows.Scan(&p.document, &p.image)
+	return collect(ctx, tx, func(rows *sql.Rows) (p placed, err error) {
+		err = rows.Scan(&p.document, &p.image, &p.several)
 		return p, err
-	}, `SELECT DISTINCT d.document_id, d.examination_id FROM image_document d WHERE d.document_id IN `+list(len(keys), 0)+
+	}, `SELECT DISTINCT d.document_id, d.examination_id,
+			EXISTS (SELECT 1 FROM image_document o WHERE o.examination_id = d.examination_id AND o.document_id <> d.document_id)
+		FROM image_document d WHERE d.document_id IN `+list(len(keys), 0)+
 		` AND (d.document_id, d.examination_id) < `+list(2, len(keys))+` ORDER BY 1 DESC, 2 DESC LIMIT `+decimal(int64(most)),
 		append(anys(keys), before.document, before.image)...)
 }
 
 // shippedBefore are those of the places whose image another document puts before a place,
 // or at it: they have been found already.
-func shippedBefore(ctx context.Context, tx *transaction, places []place, packages []int64, at place) (map[int64]bool, error) {
+func shippedBefore(ctx context.Context, tx *transaction, places []placed, packages []int64, at place) (map[int64]bool, error) {
 	found := make(map[int64]bool)
 	if len(places) == 0 || at.document == math.MaxInt64 {
 		return found, nil

@@ -13,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tallyman-io/tallyman/internal/account"
 )
 
 // Options tune a [Store]. The zero value is usable.
@@ -51,6 +53,7 @@ type Store struct {
 	contents    *contents
 	versions    *remembered[string, versionCount]
 	waves       *remembered[int64, waveCounts]
+	shipped     *remembered[string, account.Shipped]
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -85,7 +88,8 @@ type engine interface {
 	// engine looks each of them up.
 	within(query string) string
 	// entries are, of each package, those of the last documents that list it, up to one: so
-	// many, or all there are. Their order is of no matter.
+	// many, or all there are, but for those that are behind the last so many documents of
+	// all. Their order is of no matter.
 	entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error)
 	columns(ctx context.Context, tx *transaction, table string) ([]column, error)
 	// resume has the engine take a table in that was filled: keys that it counts, if the
@@ -124,6 +128,7 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 		contents: newRemembered[string](opts.Now, keptContents, func(packages []int64) int { return len(packages) + keptName }),
 		versions: newRemembered[string](opts.Now, keptCounts, func(versionCount) int { return 1 }),
 		waves:    newRemembered[int64](opts.Now, keptCounts, func(waveCounts) int { return 1 }),
+		shipped:  newRemembered[string](opts.Now, 0, weighShipped),
 	}
 	if t.sqlitePath != "" {
 		e, err := openSQLite(ctx, t.sqlitePath)
@@ -137,7 +142,7 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.engine, s.write, s.read = e, e.db, e.db
+	s.engine, s.write, s.read, s.shipped.most = e, e.db, e.db, keptShipped
 	return s, nil
 }
 
