@@ -65,8 +65,8 @@ func (s Service) Shared() Service { return s }
 type Database struct {
 	// URL is sqlite:PATH or postgres://…; it may hold a password.
 	URL Secret
-	// MaxConnections bounds the pool of connections to PostgreSQL. SQLite
-	// has one writer and is not touched by it.
+	// MaxConnections bounds the pool of connections to PostgreSQL; 0 leaves it to the
+	// store. SQLite has one writer and is not touched by it.
 	MaxConnections int
 }
 

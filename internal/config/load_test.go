@@ -49,7 +49,7 @@ func TestDefaults(t *testing.T) {
 	service := func(listen string) Service {
 		return Service{
 			Listen:          listen,
-			Database:        Database{URL: NewSecret("sqlite:///var/lib/tallyman/tallyman.db"), MaxConnections: 10},
+			Database:        Database{URL: NewSecret("sqlite:///var/lib/tallyman/tallyman.db")},
 			Log:             Log{Level: "info", Format: "auto"},
 			Server:          Server{5 * time.Second, 15 * time.Second, 30 * time.Second, time.Minute},
 			ShutdownTimeout: 20 * time.Second,
@@ -190,7 +190,7 @@ worker:
 			Problem: "unknown variable (did you mean TALLYMAN_LOG_FORMAT?)", Expected: "only variables that docs/configuration.md lists",
 		},
 		{
-			Key: "database.max_connections", Origin: "file " + path + ", line 4", Value: "10", Expected: "a whole number from 1 to 1000",
+			Key: "database.max_connections", Origin: "file " + path + ", line 4", Value: "10", Expected: "a whole number from 0 to 1000",
 		},
 		{
 			Key: "database.url", Origin: "environment TALLYMAN_DATABASE_URL", Value: "REDACTED", Expected: database,

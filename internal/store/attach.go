@@ -18,7 +18,7 @@ func Attach(ctx context.Context, url string, opts Options) (*Store, error) {
 		opts.Now = time.Now
 	}
 	if opts.MaxConnections == 0 {
-		opts.MaxConnections = defaultMaxConnections
+		opts.MaxConnections = fewConnections()
 	}
 	t, err := parseURL(url)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -120,5 +121,41 @@ func TestSQLiteIsAWriteAheadLogThatClosingFoldsIn(t *testing.T) {
 	}
 	if _, err := os.Stat(path + "-wal"); !os.IsNotExist(err) {
 		t.Errorf("after close: got %v, want no write-ahead log", err)
+	}
+}
+
+func TestPostgresPlansForFewUnlessItsURLSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	url := storetest.Postgres(t)
+	for query, want := range map[string]map[string]string{
+		"":                       {"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"},
+		"jit=on":                 {"jit": "on", "random_page_cost": "1.1", "plan_cache_mode": "force_generic_plan"},
+		"plan_cache_mode=auto":   {"jit": "off", "random_page_cost": "1.1", "plan_cache_mode": "auto"},
+		"random_page_cost=3.5":   {"jit": "off", "random_page_cost": "3.5", "plan_cache_mode": "force_generic_plan"},
+		"application_name=audit": {"jit": "off", "application_name": "audit"},
+	} {
+		s, err := store.Open(t.Context(), url+"&"+query, store.Options{Queue: jobschema.River{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool, ok := s.Postgres()
+		if !ok {
+			t.Fatal("the store is not in PostgreSQL")
+		}
+		if got, most := pool.Config().MaxConns, 2*runtime.GOMAXPROCS(0)+1; int(got) != min(most, 20) {
+			t.Errorf("got at most %d connections, want two for each processor and one", got)
+		}
+		for name, value := range want {
+			var got string
+			if err := pool.QueryRow(t.Context(), `SELECT current_setting($1)`, name).Scan(&got); err != nil {
+				t.Fatal(err)
+			}
+			if got != value {
+				t.Errorf("%q: %s is %q, want %q", query, name, got, value)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +20,8 @@ import (
 
 // Options tune a [Store]. The zero value is usable.
 type Options struct {
-	// MaxConnections bounds the connections to PostgreSQL; 10 when zero. SQLite
-	// always has one writer and a few readers.
+	// MaxConnections bounds the connections to PostgreSQL; when zero, two for each
+	// processor and one, and at most 20. SQLite always has one writer and a few readers.
 	MaxConnections int
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
@@ -40,7 +41,10 @@ type QueueSchema interface {
 	MigratePostgres(ctx context.Context, pool *pgxpool.Pool, remove bool) error
 }
 
-const defaultMaxConnections = 10
+// fewConnections are two for each processor and one, and at most 20. With more, those who
+// read wait for the processors instead of a connection, which takes as long and longer: each
+// connection has to be made, and to plan every statement for itself.
+func fewConnections() int { return min(2*runtime.GOMAXPROCS(0)+1, 20) }
 
 // Store is an open database. Make it with [Open] and end it with [Store.Close].
 type Store struct {
@@ -106,7 +110,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 		opts.Now = time.Now
 	}
 	if opts.MaxConnections == 0 {
-		opts.MaxConnections = defaultMaxConnections
+		opts.MaxConnections = fewConnections()
 	}
 	s, err := connect(ctx, url, opts)
 	if err != nil {
