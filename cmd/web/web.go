@@ -35,10 +35,14 @@ func run(ctx context.Context, p command.Process) int {
 
 // start opens the store and makes the pages, and the guard before them.
 func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) {
-	boundMemory()
 	b, err := assemble(ctx, e)
 	if err != nil {
 		return service.App{}, err
+	}
+	if _, ok := b.store.SQLite(); ok {
+		boundMemory(besideSQLite)
+	} else {
+		boundMemory(managedMemory)
 	}
 	if err := b.guard.Bootstrap(ctx, e.Config.Access.BootstrapToken.Reveal()); err != nil {
 		return service.App{}, errors.Join(err, b.close(ctx))
@@ -62,18 +66,20 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 }
 
 const (
-	// managedMemory is how much memory Go collects garbage early for. With what SQLite keeps
-	// and the program itself web stays below 128 MiB, also while many read at the same time.
-	managedMemory = 56 << 20
+	// managedMemory is how much memory Go collects garbage early for. With the program
+	// itself web stays below 128 MiB, also while many read at the same time.
+	managedMemory = 88 << 20
+	// besideSQLite is that with what SQLite keeps in the same process.
+	besideSQLite = 56 << 20
 	// garbage is how much of it there may be before it is collected, in percent of what is
 	// used: below that limit, processors are scarcer than memory.
 	garbage = 300
 )
 
 // boundMemory leaves alone what GOMEMLIMIT and GOGC have set.
-func boundMemory() {
+func boundMemory(managed int64) {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
-		debug.SetMemoryLimit(managedMemory)
+		debug.SetMemoryLimit(managed)
 	}
 	const unset = 100
 	if before := debug.SetGCPercent(garbage); before != unset {
