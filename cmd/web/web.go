@@ -70,7 +70,7 @@ const (
 	// itself web stays below 128 MiB, also while many read at the same time.
 	managedMemory = 88 << 20
 	// besideSQLite is that with what SQLite keeps in the same process.
-	besideSQLite = 56 << 20
+	besideSQLite = 60 << 20
 	// garbage is how much of it there may be before it is collected, in percent of what is
 	// used: below that limit, processors are scarcer than memory.
 	garbage = 300

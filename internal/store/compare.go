@@ -119,30 +119,26 @@ func readLicences(ctx context.Context, tx *transaction, from, to *account.Standi
 
 // readShipped reads the packages that an image ships, whatever documents list them.
 func (s *Store) readShipped(ctx context.Context, tx *transaction, image *listing) (account.Shipped, error) {
-	name, keys := image.name()
+	name, _ := image.name()
 	if kept, ok := s.shipped.get(name); ok {
-		return kept, nil
+		return account.NewShipped(strings.Split(kept, betweenPURLs)), nil
 	}
-	// As one text: hundreds of rows take longer to hand over than to find.
-	text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`p.purl`)+` FROM package p
-		WHERE p.id IN (SELECT dp.package_id FROM document_package dp WHERE dp.document_id `+s.engine.among(1)+`)`, s.engine.keys(keys))
+	packages, err := s.readContents(ctx, tx, image)
 	if err != nil {
 		return nil, err
 	}
-	var purls []string
-	if strings.ContainsRune(text, '\\') {
-		if purls, err = fromJSON[[]string](text); err != nil {
-			return nil, err
-		}
-	} else { // Without an escape, what stands between two quotation marks is a purl.
-		parts := strings.Split(text, `"`)
-		for i := 1; i < len(parts); i += 2 {
-			purls = append(purls, parts[i])
-		}
+	// As one text: hundreds of rows take longer to hand over than to find.
+	text, _, err := scanOne[string](ctx, tx, `SELECT `+s.engine.array(`p.purl`)+` FROM package p WHERE p.id `+s.engine.among(1), s.engine.keys(packages))
+	if err != nil {
+		return nil, err
 	}
-	shipped := account.NewShipped(purls)
-	s.shipped.put(name, shipped)
-	return shipped, nil
+	purls, err := fromJSON[[]string](text)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(purls)
+	s.shipped.put(name, strings.Join(purls, betweenPURLs))
+	return account.NewShipped(purls), nil
 }
 
 func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }

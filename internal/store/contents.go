@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"slices"
 	"strings"
-
-	"github.com/tallyman-io/tallyman/internal/account"
 )
 
 const (
@@ -14,9 +12,12 @@ const (
 	keptContents = 1 << 19
 	// keptName is what the names of the documents weigh beside them, in keys.
 	keptName = 32
-	// keptShipped bounds what images ship that is remembered of a database in another
-	// process, in bytes. What SQLite reads is in this one.
-	keptShipped = 16 << 20
+	// keptShipped bounds the purls of what images ship that are remembered, in bytes. They
+	// are one text for each image: that takes half the memory, and none to look through
+	// when garbage is collected.
+	keptShipped = 8 << 20
+	// betweenPURLs is in no purl: see storable.
+	betweenPURLs = "\x00"
 )
 
 // contents are the keys of the packages that documents list together, in the order of their
@@ -90,17 +91,4 @@ func (s *Store) readContents(ctx context.Context, tx *transaction, image *listin
 		s.contents.put(name, packages)
 	}
 	return packages, err
-}
-
-// weighShipped is what is kept in memory for the packages of an image, in bytes.
-func weighShipped(packages account.Shipped) int {
-	const each, version = 40 + 16, 16 // with the quotation marks and the rest of the purls
-	weight := 0
-	for i := range packages {
-		weight += each + len(packages[i].Package)
-		for _, v := range packages[i].Versions {
-			weight += version + len(v)
-		}
-	}
-	return weight
 }

@@ -20,8 +20,8 @@ const (
 	// sqliteBusyTimeout is how long a statement waits for the lock that another
 	// process holds. Transactions here take milliseconds.
 	sqliteBusyTimeout = 10 * time.Second
-	// More than processors: what takes long must not keep what is short.
-	sqliteReaders = 4
+	// A few: what takes long must not keep what is short, and each has memory of its own.
+	sqliteReaders = 3
 )
 
 // sqliteEngine is a database in a file. SQLite lets one transaction write at a

@@ -14,8 +14,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/tallyman-io/tallyman/internal/account"
 )
 
 // Options tune a [Store]. The zero value is usable.
@@ -57,7 +55,7 @@ type Store struct {
 	contents    *contents
 	versions    *remembered[string, versionCount]
 	waves       *remembered[int64, waveCounts]
-	shipped     *remembered[string, account.Shipped]
+	shipped     *remembered[string, string]
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -132,7 +130,7 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 		contents: newRemembered[string](opts.Now, keptContents, func(packages []int64) int { return len(packages) + keptName }),
 		versions: newRemembered[string](opts.Now, keptCounts, func(versionCount) int { return 1 }),
 		waves:    newRemembered[int64](opts.Now, keptCounts, func(waveCounts) int { return 1 }),
-		shipped:  newRemembered[string](opts.Now, 0, weighShipped),
+		shipped:  newRemembered[string](opts.Now, keptShipped, func(purls string) int { return len(purls) + keptName }),
 	}
 	if t.sqlitePath != "" {
 		e, err := openSQLite(ctx, t.sqlitePath)
@@ -146,7 +144,7 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.engine, s.write, s.read, s.shipped.most = e, e.db, e.db, keptShipped
+	s.engine, s.write, s.read = e, e.db, e.db
 	return s, nil
 }
 
