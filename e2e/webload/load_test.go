@@ -241,48 +241,23 @@ func long(routes []route, rate int) time.Duration {
 	return max(5*time.Second, time.Duration(enough*len(routes)/rate)*time.Second)
 }
 
-// attempts bounds how often routes are measured that were too slow: where the machine stood
-// still for a tenth of a second, more than one in a hundred of a few hundred requests waited.
-// What is too slow by itself is so every time.
-const attempts = 3
-
 // measure asks for routes in turn at each rate, after a warm-up, and reports of each.
 func (w *web) measure(t *testing.T, report io.Writer, how string, routes []route) {
 	t.Helper()
 	w.attack(t, routes, calmRate, time.Second)
-	var calm, busy map[string]*vegeta.Metrics
-	for attempt := 1; ; attempt++ {
-		calm, busy = w.attack(t, routes, calmRate, long(routes, calmRate)), w.attack(t, routes, busyRate, long(routes, busyRate))
-		wrong := shortcomings(routes, calm, busy)
-		if len(wrong) == 0 {
-			break
-		}
-		if attempt == attempts {
-			t.Errorf("%s:\n%s", how, strings.Join(wrong, "\n"))
-			break
-		}
-		t.Logf("measured again, %s:\n%s", how, strings.Join(wrong, "\n"))
-	}
+	calm, busy := w.attack(t, routes, calmRate, long(routes, calmRate)), w.attack(t, routes, busyRate, long(routes, busyRate))
 	fmt.Fprintf(report, "%s\t%d/s p50\tp99\t%d/s p50\tp99\tbytes\n", how, calmRate, busyRate)
 	for _, r := range routes {
 		calm, busy := calm[r.name], busy[r.name]
 		fmt.Fprintf(report, "%s\t%s\t%s\t%s\t%s\t%.0f\n", r.name,
 			ms(calm.Latencies.P50), ms(calm.Latencies.P99), ms(busy.Latencies.P50), ms(busy.Latencies.P99), calm.BytesIn.Mean)
-	}
-}
-
-// shortcomings are what was measured of routes and is not as promised.
-func shortcomings(routes []route, calm, busy map[string]*vegeta.Metrics) (wrong []string) {
-	for _, r := range routes {
-		calm, busy := calm[r.name], busy[r.name]
 		if calm.Latencies.P99 > calmP99 || busy.Latencies.P99 > busyP99 {
-			wrong = append(wrong, fmt.Sprintf("%s: p99 of %s at %d/s and %s at %d/s, want below %s and %s", r.name, calm.Latencies.P99, calmRate, busy.Latencies.P99, busyRate, calmP99, busyP99))
+			t.Errorf("%s, %s: p99 of %s at %d/s and %s at %d/s, want below %s and %s", r.name, how, calm.Latencies.P99, calmRate, busy.Latencies.P99, busyRate, calmP99, busyP99)
 		}
 		if calm.Success < 1 || busy.Success < 1 {
-			wrong = append(wrong, fmt.Sprintf("%s: not all answers were good: %v %v %v", r.name, calm.StatusCodes, busy.StatusCodes, slices.Concat(calm.Errors, busy.Errors)))
+			t.Errorf("%s, %s: not all answers were good: %v %v %v", r.name, how, calm.StatusCodes, busy.StatusCodes, slices.Concat(calm.Errors, busy.Errors))
 		}
 	}
-	return wrong
 }
 
 // columns sets a report in columns.
