@@ -57,7 +57,7 @@ func findStanding(ctx context.Context, tx *transaction, ref account.Ref) (accoun
 		return one(all, err)
 	}
 	// No version names it: what is known of the image alone.
-	bare, err := collect(ctx, tx, scanStanding, `
+	bare, err := collect(ctx, tx, scanStandings(), `
 		SELECT i.repository, '', i.digest, i.first_seen, NULL, i.media_type, i.revision, i.created_at, i.first_seen,
 			e.id, e.released_at, e.at, e.build, e.states, NULL
 		FROM image i LEFT JOIN examination e ON e.repository = i.repository AND e.digest = i.digest

@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"sort"
 	"time"
 
@@ -242,14 +241,13 @@ func (s *Store) Repairs(ctx context.Context, repository string) ([]account.Repai
 	var repairs []account.Repair
 	err := s.view(ctx, func(tx *transaction) error {
 		keys, err := newestKeys(ctx, tx, repository, newest)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		releases, err := readMilestones(ctx, tx, keys)
 		if err != nil {
 			return err
 		}
-		releases, err := readKeys(ctx, tx, keys)
-		if err != nil {
-			return err
-		}
-		slices.Reverse(releases)
 		criticals, err := readCriticals(ctx, tx, releases)
 		repairs = repairsOf(releases, criticals)
 		return err
@@ -260,16 +258,49 @@ func (s *Store) Repairs(ctx context.Context, repository string) ([]account.Repai
 	return repairs, nil
 }
 
+// milestone is what it takes to follow vulnerabilities through a release.
+type milestone struct {
+	version    string
+	image      int64 // the key of its image, 0 when its papers were not looked at
+	releasedAt time.Time
+}
+
+// readMilestones reads releases in the opposite order of their keys.
+func readMilestones(ctx context.Context, tx *transaction, keys []releaseKey) ([]milestone, error) {
+	all := make([]milestone, len(keys))
+	place := make(map[string]int, len(keys))
+	args := []any{keys[0].repository}
+	for i, k := range keys {
+		place[k.version] = len(keys) - 1 - i
+		args = append(args, k.version)
+	}
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var version string
+		var key, released, created sql.NullInt64
+		var seen int64
+		if err := rows.Scan(&version, &key, &released, &created, &seen); err != nil {
+			return err
+		}
+		all[place[version]] = milestone{version, key.Int64, releasedAt(released, created, seen)}
+		return nil
+	}, `SELECT r.version, e.id, e.released_at, i.created_at, i.first_seen FROM release r `+standingJoins+`
+		WHERE r.repository = $1 AND r.version IN `+list(len(keys), 1), args)
+	if err != nil {
+		return nil, fmt.Errorf("read releases: %w", err)
+	}
+	return all, nil
+}
+
 // readCriticals reads the critical findings of releases, by the key of the image. An
 // image whose papers were not looked at is not in it.
-func readCriticals(ctx context.Context, tx *transaction, releases []account.Standing) (map[int64][]account.Finding, error) {
+func readCriticals(ctx context.Context, tx *transaction, releases []milestone) (map[int64][]account.Finding, error) {
 	criticals := make(map[int64][]account.Finding)
 	released := make(map[int64]time.Time)
 	var keys []int64
-	for i := range releases {
-		if key := releases[i].Key; key != 0 && criticals[key] == nil {
-			criticals[key], released[key] = []account.Finding{}, releases[i].ReleasedAt
-			keys = append(keys, key)
+	for _, r := range releases {
+		if r.image != 0 && criticals[r.image] == nil {
+			criticals[r.image], released[r.image] = []account.Finding{}, r.releasedAt
+			keys = append(keys, r.image)
 		}
 	}
 	if len(keys) == 0 {
@@ -306,12 +337,11 @@ func readCriticals(ctx context.Context, tx *transaction, releases []account.Stan
 
 // repairsOf follows each vulnerability through releases, which are in order of version.
 // A release of which nothing is known neither has nor repairs any.
-func repairsOf(releases []account.Standing, criticals map[int64][]account.Finding) []account.Repair {
+func repairsOf(releases []milestone, criticals map[int64][]account.Finding) []account.Repair {
 	var all []account.Repair
 	open := make(map[string]int) // by id, the place in all
-	for i := range releases {
-		r := &releases[i]
-		findings, known := criticals[r.Key]
+	for _, r := range releases {
+		findings, known := criticals[r.image]
 		if !known {
 			continue
 		}
@@ -322,16 +352,16 @@ func repairsOf(releases []account.Standing, criticals map[int64][]account.Findin
 			if _, ok := open[f.ID]; ok {
 				continue
 			}
-			at := r.ReleasedAt
+			at := r.releasedAt
 			if f.Published.After(at) {
 				at = f.Published
 			}
 			open[f.ID] = len(all)
-			all = append(all, account.Repair{ID: f.ID, From: r.Version, KnownAt: at})
+			all = append(all, account.Repair{ID: f.ID, From: r.version, KnownAt: at})
 		}
 		for id, at := range open {
 			if !has[id] {
-				all[at].In, all[at].FixedAt = r.Version, r.ReleasedAt
+				all[at].In, all[at].FixedAt = r.version, r.releasedAt
 				delete(open, id)
 			}
 		}

@@ -44,7 +44,7 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 		images[i], of[shippers[i].image] = shippers[i].image, &shippers[i]
 	}
 	// SQLite takes the tables of a CROSS JOIN in this order.
-	all, err := collect(ctx, tx, scanStanding, standingColumns+` FROM examination e CROSS JOIN release r CROSS JOIN image i
+	all, err := collect(ctx, tx, scanStandings(), standingColumns+` FROM examination e CROSS JOIN release r CROSS JOIN image i
 		WHERE e.id `+s.engine.among(1)+` AND r.repository = e.repository AND r.digest = e.digest AND i.repository = e.repository AND i.digest = e.digest
 		ORDER BY r.precedence DESC, r.version DESC`, s.engine.keys(images))
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/ledger"
@@ -28,42 +29,65 @@ const standingJoins = `
 // stands is the condition on a release r that its version stands.
 const stands = ` EXISTS (SELECT 1 FROM tag t WHERE t.repository = r.repository AND t.name = r.version AND t.gone_at IS NULL) `
 
-func scanStanding(rows *sql.Rows) (s account.Standing, err error) {
+// scanStandings returns what scans one release after the other. Nearly all have the same
+// states, so releases that do share one map, which nobody changes.
+func scanStandings() func(rows *sql.Rows) (account.Standing, error) {
+	var text string
+	var states map[release.PaperKind]release.State
+	return func(rows *sql.Rows) (account.Standing, error) {
+		s, now, err := scanStanding(rows)
+		if err != nil || !now.Valid {
+			return s, err
+		}
+		if states == nil || now.String != text {
+			if states, err = fromJSON[map[release.PaperKind]release.State](now.String); err != nil {
+				return s, fmt.Errorf("states of %s@%s: %w", s.Image.Repository, s.Image.Digest, err)
+			}
+			text = now.String
+		}
+		s.Evidence = states
+		return s, nil
+	}
+}
+
+// scanStanding scans a release, and its states as they are kept.
+func scanStanding(rows *sql.Rows) (s account.Standing, states sql.NullString, err error) {
 	var first, seen int64
 	var moved, created, key, released, at, gone sql.NullInt64
-	var build, states sql.NullString
+	var build sql.NullString
 	if err = rows.Scan(&s.Image.Repository, &s.Version, &s.Image.Digest, &first, &moved, &s.Image.MediaType, &s.Image.Revision, &created, &seen,
 		&key, &released, &at, &build, &states, &gone); err != nil {
-		return s, err
+		return s, states, err
 	}
 	s.FirstSeen, s.MovedAt, s.Image.Created = fromMicros(first), fromNullMicros(moved), fromNullMicros(created)
 	s.Key, s.ExaminedAt, s.GoneAt = key.Int64, fromNullMicros(at), fromNullMicros(gone)
-	switch {
-	case released.Valid:
-		s.ReleasedAt = fromMicros(released.Int64)
-	case created.Valid && created.Int64 < seen:
-		s.ReleasedAt = s.Image.Created
-	default:
-		s.ReleasedAt = fromMicros(seen)
-	}
-	if states.Valid {
-		if s.Evidence, err = fromJSON[map[release.PaperKind]release.State](states.String); err != nil {
-			return s, fmt.Errorf("states of %s@%s: %w", s.Image.Repository, s.Image.Digest, err)
-		}
-	}
+	s.ReleasedAt = releasedAt(released, created, seen)
 	if build.String != "" {
 		b, err := fromJSON[release.Build](build.String)
 		if err != nil {
-			return s, fmt.Errorf("build of %s@%s: %w", s.Image.Repository, s.Image.Digest, err)
+			return s, states, fmt.Errorf("build of %s@%s: %w", s.Image.Repository, s.Image.Digest, err)
 		}
 		s.Build = &b
 	}
-	return s, nil
+	return s, states, nil
+}
+
+// releasedAt is when an image was released: as its papers say, or else when it was made or
+// first seen, whichever is earlier.
+func releasedAt(released, created sql.NullInt64, seen int64) time.Time {
+	switch {
+	case released.Valid:
+		return fromMicros(released.Int64)
+	case created.Valid && created.Int64 < seen:
+		return fromMicros(created.Int64)
+	default:
+		return fromMicros(seen)
+	}
 }
 
 // standings reads releases: tail is what follows [standingRelease].
 func standings(ctx context.Context, tx *transaction, tail string, args ...any) ([]account.Standing, error) {
-	all, err := collect(ctx, tx, scanStanding, standingRelease+tail, args...)
+	all, err := collect(ctx, tx, scanStandings(), standingRelease+tail, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read releases: %w", err)
 	}
@@ -102,7 +126,7 @@ func readKeys(ctx context.Context, tx *transaction, keys []releaseKey) ([]accoun
 		}
 		// SQLite takes the tables of a CROSS JOIN in this order. Of a long IN (VALUES …) it
 		// prefers to scan the table.
-		part, err := collect(ctx, tx, scanStanding, `WITH k (repository, version) AS (VALUES `+pairs(len(chunk), 0)+`)`+standingColumns+
+		part, err := collect(ctx, tx, scanStandings(), `WITH k (repository, version) AS (VALUES `+pairs(len(chunk), 0)+`)`+standingColumns+
 			` FROM k CROSS JOIN release r `+standingJoins+` WHERE r.repository = k.repository AND r.version = k.version`, values...)
 		if err != nil {
 			return nil, fmt.Errorf("read releases: %w", err)
