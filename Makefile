@@ -144,8 +144,8 @@ bench: ## Benchmarks on generated data (some 10 minutes), and whole processes on
 	@cd e2e && go run ./cmd/advisories bench $(BIN)/tallyman $(abspath $(TALLYMAN_DATA))
 
 .PHONY: bench-web
-bench-web: ## Load web with 10,000 releases of 400 packages on SQLite and PostgreSQL (half an hour or more), and restart it under load
-	@cd e2e && go test -count=1 -timeout 60m -v ./webload
+bench-web: ## Load web with 10,000 releases of 400 packages on SQLite and PostgreSQL (an hour), and restart it under load
+	@cd e2e && go test -count=1 -timeout 120m -v ./webload
 
 .PHONY: clean
 clean: ## Remove what was built, except the tools
