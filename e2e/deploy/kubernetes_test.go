@@ -157,6 +157,15 @@ func TestKubernetesDeploymentsRunAsTheSettingsSay(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			// Only Kubernetes runs several behind one address, and sends a pod requests that it
+			// has told to stop.
+			const delay = "TALLYMAN_SHUTDOWN_DELAY"
+			if name == "web" && got.Env[delay] != "5s" {
+				t.Errorf("%s: got %q, want 5s", delay, got.Env[delay])
+			}
+			if name == "web" {
+				delete(got.Env, delay)
+			}
 			checkContainer(t, name, got)
 			checkPod(t, pod)
 		})

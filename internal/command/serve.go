@@ -72,6 +72,7 @@ func (p Program[T]) serviceConfig(env Env[T], began time.Time, signals <-chan os
 		ReadTimeout:       shared.Server.ReadTimeout,
 		WriteTimeout:      shared.Server.WriteTimeout,
 		IdleTimeout:       shared.Server.IdleTimeout,
+		ShutdownDelay:     shared.ShutdownDelay,
 		ShutdownTimeout:   shared.ShutdownTimeout,
 		Log:               env.Log,
 		Build:             env.Build,

@@ -51,6 +51,8 @@ type Service struct {
 	Log      Log
 	Server   Server
 	TLS      TLS
+	// ShutdownDelay is for how long everything is still answered after the first signal.
+	ShutdownDelay time.Duration
 	// ShutdownTimeout bounds everything between the first signal and the exit.
 	ShutdownTimeout time.Duration
 	// ImageDigest is the digest of the image that this process runs from, as

@@ -235,10 +235,13 @@ worker:
 
 func TestSettingsThatContradictEachOther(t *testing.T) {
 	t.Parallel()
-	_, err := ForWeb().Load(Input{Environ: []string{"TALLYMAN_SERVER_READ_TIMEOUT=4s"}})
+	_, err := ForWeb().Load(Input{Environ: []string{"TALLYMAN_SERVER_READ_TIMEOUT=4s", "TALLYMAN_SHUTDOWN_DELAY=20s"}})
 	want := Mistakes{{
 		Key: "server.read_timeout", Origin: "environment TALLYMAN_SERVER_READ_TIMEOUT", Value: "4s",
 		Problem: "shorter than server.read_header_timeout", Expected: "at least 5s",
+	}, {
+		Key: "shutdown.delay", Origin: "environment TALLYMAN_SHUTDOWN_DELAY", Value: "20s",
+		Problem: "not shorter than shutdown.timeout", Expected: "less than 20s",
 	}}
 	if diff := cmp.Diff(want, mistakes(t, err)); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s", diff)

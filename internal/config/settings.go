@@ -81,6 +81,8 @@ func (s *Service) settings(listen string) []setting {
 			"Certificate of the HTTP server, which then speaks TLS alone. It is read again when the file changes. It needs tls.key."),
 		bind("tls.key", &s.TLS.Key, optionalFile("a file with the certificate's private key in PEM, or nothing", keyProblem), "",
 			"Private key of tls.certificate."),
+		bind("shutdown.delay", &s.ShutdownDelay, duration(0, time.Minute), "0s",
+			"How long everything is still answered after SIGTERM, while /readyz says that it is draining: as long as it takes whoever hands out requests to notice. Where several stand behind a load balancer none is lost then. It is part of shutdown.timeout."),
 		bind("shutdown.timeout", &s.ShutdownTimeout, duration(time.Second, 5*time.Minute), "20s",
 			"Longest time from SIGTERM to the exit. Give the platform's own limit a few seconds more."),
 		bind("image.digest", &s.ImageDigest, imageDigest(), "",
@@ -99,6 +101,16 @@ func (s *Service) check(origin func(key string) string) []Mistake {
 			Value:    durationText(s.Server.ReadTimeout),
 			Problem:  "shorter than server.read_header_timeout",
 			Expected: "at least " + durationText(s.Server.ReadHeaderTimeout),
+		})
+	}
+	if s.ShutdownDelay >= s.ShutdownTimeout {
+		const key = "shutdown.delay"
+		mistakes = append(mistakes, Mistake{
+			Key:      key,
+			Origin:   origin(key),
+			Value:    durationText(s.ShutdownDelay),
+			Problem:  "not shorter than shutdown.timeout",
+			Expected: "less than " + durationText(s.ShutdownTimeout),
 		})
 	}
 	return mistakes

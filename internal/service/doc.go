@@ -6,8 +6,9 @@
 //	starting   the listener is open, /healthz answers, the application is
 //	           still being put together; other pages answer 503
 //	ready      everything answers; /readyz runs the named checks
-//	draining   a signal came; /readyz answers 503, requests that are under way
-//	           are finished, then the application's steps are stopped in order
+//	draining   a signal came; /readyz answers 503, everything else is answered
+//	           for a while yet, the last on its connection; then requests that are
+//	           under way are finished, and the application's steps stopped in order
 //
 // Whatever happens after the signal is bounded by one deadline. A second signal
 // cuts it short.

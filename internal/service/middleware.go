@@ -33,6 +33,9 @@ var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$`)
 // a logger that carries it into the context.
 func (s *server) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close") // what is asked next is for another
+		}
 		id := r.Header.Get(requestIDHeader)
 		if !saneRequestID.MatchString(id) {
 			id = rand.Text()

@@ -29,6 +29,9 @@ type Config struct {
 	ReadTimeout       time.Duration
 	WriteTimeout      time.Duration
 	IdleTimeout       time.Duration
+	// ShutdownDelay is how long everything is still answered after the first signal, until
+	// whoever hands out requests has noticed.
+	ShutdownDelay time.Duration
 	// ShutdownTimeout bounds the time from the first signal to the return of Run.
 	ShutdownTimeout time.Duration
 

@@ -14,7 +14,7 @@ const grace = 2 * time.Second
 
 // shutdown answers the requests that are under way, stops the application's
 // parts in order, and returns what went wrong.
-func (s *server) shutdown(ctx context.Context, web *http.Server, served <-chan error, end context.CancelFunc) error {
+func (s *server) shutdown(ctx context.Context, web *http.Server, served chan error, end context.CancelFunc) error {
 	s.draining.Store(true)
 	began := s.config.Now()
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.config.ShutdownTimeout, errDeadline)
@@ -54,10 +54,27 @@ func (s *server) overtime(ctx context.Context, done <-chan error, end context.Ca
 	}
 }
 
+// linger goes on serving until whoever hands out requests has seen on /readyz that this
+// service is draining. It ends early when the listener has, or the shutdown is cut short.
+func (s *server) linger(ctx context.Context, served chan error) {
+	if s.config.ShutdownDelay == 0 || s.ready.Load() == nil {
+		return
+	}
+	timer := time.NewTimer(s.config.ShutdownDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	case err := <-served:
+		served <- err // for who waits for it
+	}
+}
+
 // stopAll takes the steps of a shutdown one after the other. Each is taken even
 // when one before it failed.
-func (s *server) stopAll(ctx context.Context, web *http.Server, served <-chan error) error {
+func (s *server) stopAll(ctx context.Context, web *http.Server, served chan error) error {
 	var errs []error
+	s.linger(ctx, served)
 	if s.endless != nil {
 		s.endless()
 	}
