@@ -151,7 +151,7 @@ func makeToken(t *testing.T, database string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func startWebAt(t *testing.T, database, token, address string) *web {
+func startWebAt(t *testing.T, database, token, address string, settings ...string) *web {
 	t.Helper()
 	dir := t.TempDir()
 	log, err := os.Create(filepath.Join(dir, "web.log"))
@@ -159,10 +159,10 @@ func startWebAt(t *testing.T, database, token, address string) *web {
 		t.Fatal(err)
 	}
 	command := exec.Command(program, "serve") //nolint:noctx // ended below
-	command.Env = []string{
+	command.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "TALLYMAN_DATABASE_URL=" + database, "TALLYMAN_LISTEN=" + address,
 		"TALLYMAN_LIMITS_REQUESTS=100000", "TALLYMAN_LOG_LEVEL=error",
-	}
+	}, settings...)
 	command.Stdout, command.Stderr = log, log
 	if err := command.Start(); err != nil {
 		t.Fatal(err)

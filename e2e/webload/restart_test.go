@@ -1,11 +1,12 @@
 package webload_test
 
 import (
-	"errors"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,51 +16,78 @@ import (
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
 
-// balancer hands requests to one of two webs, in turn, and to the other where the first
-// takes no connection, as a load balancer does.
+// balancer hands each request to one of two webs, in turn, that said lately that it is
+// ready, as a load balancer does. It tries nothing twice: what is not answered has failed.
 type balancer struct {
 	hosts [2]string
+	ready [2]atomic.Bool
 	next  atomic.Uint64
-	away  atomic.Int64 // requests that the first web did not take
+	away  atomic.Int64 // requests whose turn was that of the other web
 }
 
-// RoundTrip sends a request that has no body.
 func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
-	turn := b.next.Add(1)
-	var failed error
-	for i := range b.hosts {
-		try := r.Clone(r.Context())
-		try.URL.Host = b.hosts[(int(turn%2)+i)%2]
-		response, err := http.DefaultTransport.RoundTrip(try)
-		if err == nil && response.StatusCode != http.StatusServiceUnavailable {
-			return response, nil
-		}
+	turn := b.next.Add(1) % 2
+	if !b.ready[turn].Load() && b.ready[1-turn].Load() {
 		b.away.Add(1)
-		if err == nil {
-			err = errors.Join(errors.New(response.Status), response.Body.Close())
-		}
-		failed = errors.Join(failed, err)
+		turn = 1 - turn
 	}
-	return nil, failed
+	sent := r.Clone(r.Context())
+	sent.URL.Host = b.hosts[turn]
+	return http.DefaultTransport.RoundTrip(sent)
 }
+
+// watch asks each web now and then whether it is ready, until its context ends.
+func (b *balancer) watch(ctx context.Context) {
+	var both sync.WaitGroup
+	for i, host := range b.hosts {
+		both.Go(func() {
+			tick := time.NewTicker(notices / 20)
+			defer tick.Stop()
+			for {
+				b.ready[i].Store(ready(ctx, "http://"+host))
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+				}
+			}
+		})
+	}
+	both.Wait()
+}
+
+// notices is how long the balancer is given to notice that a web is going.
+const notices = 2 * time.Second
 
 func TestWebsRestartUnderLoadWithoutAFailedRequest(t *testing.T) {
 	database := storetest.Postgres(t)
 	f := fill(t, database, 100)
 	token := makeToken(t, database)
+	delay := "TALLYMAN_SHUTDOWN_DELAY=" + notices.String()
 	var webs [2]*web
 	b := new(balancer)
 	for i := range webs {
 		address := freeAddress(t)
-		webs[i], b.hosts[i] = startWebAt(t, database, token, address), address
+		webs[i], b.hosts[i] = startWebAt(t, database, token, address, delay), address
+		b.ready[i].Store(true)
 	}
+	ctx, stop := context.WithCancel(t.Context())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		b.watch(ctx)
+	}()
+	defer func() {
+		stop()
+		<-watched
+	}()
 	front := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: b.hosts[0]}) },
 		Transport: b,
 	})
 	t.Cleanup(front.Close)
 
-	const takes, rate = 12 * time.Second, 100
+	const takes, rate = 30 * time.Second, 50
 	routes := f.routes(t, database)
 	var targets []vegeta.Target
 	for _, r := range routes {
@@ -77,10 +105,10 @@ func TestWebsRestartUnderLoadWithoutAFailedRequest(t *testing.T) {
 		measured <- &m
 	}()
 	restarts := 0
-	for began := time.Now(); time.Since(began) < takes-2*time.Second; restarts++ {
+	for began := time.Now(); time.Since(began) < takes-2*notices; restarts++ {
 		i := restarts % 2
 		webs[i].stop()
-		webs[i] = startWebAt(t, database, token, b.hosts[i])
+		webs[i] = startWebAt(t, database, token, b.hosts[i], delay)
 	}
 	m := <-measured
 	t.Logf("%d restarts, %d requests at %d/s, %d of them taken by the other web; p99 %s", restarts, m.Requests, rate, b.away.Load(), ms(m.Latencies.P99))
