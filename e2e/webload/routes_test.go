@@ -74,7 +74,7 @@ func reads(r *account.Release, other, advisory, module, wave string) [][2]string
 		{"release", release},
 		{"findings", release + "/findings"},
 		{"packages", release + "/packages"},
-		{"packages by text", release + "/packages?q=team3"},
+		{"packages by text", release + "/packages?text=team3"},
 		{"compare", "/compare?" + url.Values{"repository": {repository}, "from": {other}, "to": {version}}.Encode()},
 		{"search by package", "/search?q=" + url.QueryEscape(module)},
 		{"search by range", "/search?q=" + url.QueryEscape(module+"@<1.20")},
