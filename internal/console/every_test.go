@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -262,19 +263,56 @@ func TestHostileTextStaysText(t *testing.T) {
 	}
 }
 
+// counted are the words for numbers that rest on advisory data.
+var counted = []string{"Critical", "Critical now", "High", "High now", "Findings", "Time to fix"}
+
+// uncovered are the parts of a page that count what rests on advisory data, and do not say
+// how old those are: its sections, and what is in none as one. The strip is the head of
+// the overview.
+func uncovered(doc document, says string) []string {
+	covers := map[*html.Node]bool{}
+	part := func(n *html.Node) *html.Node {
+		for ; n.Parent != nil; n = n.Parent {
+			if n.Data == "section" && !hasClass(n, "strip") {
+				return n
+			}
+		}
+		return n
+	}
+	for _, n := range doc.all(".data-age") {
+		covers[part(n)] = strings.Contains(text(n), says)
+	}
+	var all []string
+	for n := range doc.root.Descendants() {
+		name := attr(n, "data-label")
+		if n.Data == "dt" {
+			name = text(n)
+		}
+		if within := part(n); slices.Contains(counted, name) && !covers[within] {
+			covers[within] = true
+			all = append(all, name+" of the part "+attr(within, "aria-labelledby"))
+		}
+	}
+	return all
+}
+
 func TestCountsComeWithTheAgeOfTheAdvisoryData(t *testing.T) {
 	t.Parallel()
+	const fresh, unknown = "Advisory data of 3 hours ago", "Unknown Age of the advisory data: no feed was fetched yet"
 	for name, path := range pages() {
-		if strings.HasPrefix(name, "compare-") || name == "settings" || name == "reference" || strings.Contains(name, "fragment") {
-			continue // they show no count
-		}
-		if got := page(t, harbour(), path).texts(".data-age"); len(got) == 0 || !strings.Contains(got[0], "Advisory data of 3 hours ago") {
-			t.Errorf("%s: got %q", name, got)
-		}
 		m := harbour()
 		m.data = account.Data{}
-		if got := page(t, m, path).texts(".data-age"); len(got) == 0 || !strings.Contains(got[0], "Unknown Age of the advisory data: no feed was fetched yet") {
-			t.Errorf("%s without data: got %q", name, got)
+		for says, s := range map[string]*memory{fresh: harbour(), unknown: m} {
+			doc := page(t, s, path)
+			if got := uncovered(doc, says); len(got) > 0 {
+				t.Errorf("%s: got no %q beside %q", name, says, got)
+			}
+			if strings.HasPrefix(name, "compare-") || name == "settings" || name == "reference" {
+				continue // they show no count
+			}
+			if got := doc.texts(".data-age"); len(got) == 0 || !strings.Contains(got[0], says) {
+				t.Errorf("%s: got %q, want %q", name, got, says)
+			}
 		}
 	}
 }
