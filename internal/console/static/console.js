@@ -10,69 +10,110 @@
   const box = document.getElementById("q");
   if (box) {
     const onPage = document.getElementById("results");
-    let place = onPage;
+    const results = onPage || document.createElement("div");
+    const place = onPage || document.createElement("div");
+    // It is there before it says anything: who hears the page is told of changes only.
+    const status = document.createElement("p");
+    status.setAttribute("role", "status");
+    if (onPage) {
+      onPage.before(status);
+    } else {
+      place.className = "found measure";
+      place.setAttribute("role", "region");
+      place.setAttribute("aria-label", "Found so far");
+      place.hidden = true;
+      place.append(status, results);
+      box.closest("header").append(place);
+    }
     let timer = 0;
     let asking = null;
+    // The term that the results are of, and what was said of them.
+    let shown = box.defaultValue.trim();
+    const said = ["", "visually-hidden"];
 
-    const show = (fragment) => {
-      if (!place) {
-        place = document.createElement("div");
-        place.className = "found measure";
-        place.setAttribute("role", "region");
-        place.setAttribute("aria-label", "Found so far");
-        box.closest("header").append(place);
-      }
-      place.replaceChildren(...fragment.body.childNodes);
-      place.hidden = false;
-    };
-
-    const hide = () => {
-      if (place && !onPage) {
-        place.hidden = true;
+    const say = (text, classes, busy) => {
+      results.setAttribute("aria-busy", busy);
+      status.className = classes;
+      if (status.textContent !== text) {
+        status.textContent = text;
       }
     };
 
-    const search = async () => {
-      const term = box.value.trim();
-      asking?.abort();
-      if (term.length < 2) {
-        hide();
-        return;
+    // What is of another term says so for as long as it stays.
+    const old = () => (shown && results.hasChildNodes() ? " Below is still “" + shown + "”." : "");
+
+    const made = (element, classes, ...content) => {
+      const e = document.createElement(element);
+      e.className = classes;
+      e.append(...content);
+      return e;
+    };
+
+    const show = (term, nodes) => {
+      shown = term;
+      results.replaceChildren(...nodes);
+      said[0] = [...results.children].filter((n) => n.matches(".taken, .unknown-note")).map((n) => n.textContent).join(" ");
+      say(...said, false);
+      if (onPage) {
+        document.querySelector("h1").replaceChildren("Search for ", made("span", "term", term));
+        document.title = "Search for " + term + " · Tallyman";
+        history.replaceState(null, "", "/search?" + new URLSearchParams({ q: term }));
       }
+    };
+
+    const search = async (term) => {
       asking = new AbortController();
-      const address = "/search?" + new URLSearchParams({ q: term, part: "results" });
+      const { signal } = asking;
+      let nodes = [made("p", "unknown-note", made("span", "state unknown", "Unknown"), " The search failed. Press Enter to ask again.")];
       try {
-        const answer = await fetch(address, { signal: asking.signal, headers: { Accept: "text/html" } });
-        if (!answer.ok || answer.redirected) {
-          hide();
-          return;
-        }
+        const answer = await fetch("/search?" + new URLSearchParams({ q: term, part: "results" }), { signal, headers: { Accept: "text/html" } });
         // Parsed, not run: a parser of its own runs no script, and the policy forbids it.
-        show(new DOMParser().parseFromString(await answer.text(), "text/html"));
-        if (onPage) {
-          history.replaceState(null, "", "/search?" + new URLSearchParams({ q: term }));
+        const { body } = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (answer.ok && !answer.redirected && body.querySelector(".taken")) {
+          nodes = body.childNodes;
         }
-      } catch (e) {
-        if (e.name !== "AbortError") {
-          hide();
-        }
+      } catch {
+        // Nothing came, which is what the note says.
+      }
+      if (!signal.aborted) {
+        show(term, nodes);
+      }
+    };
+
+    const stop = () => {
+      clearTimeout(timer);
+      asking?.abort();
+    };
+
+    const rest = () => {
+      stop();
+      place.hidden = !onPage;
+      if (box.value.trim() === shown) {
+        say(...said, false);
+      } else {
+        say("Not searched for yet." + old(), "taken", false);
       }
     };
 
     box.addEventListener("input", () => {
-      clearTimeout(timer);
-      timer = setTimeout(search, 200);
+      const term = box.value.trim();
+      if (term.length < 2) {
+        rest();
+        return;
+      }
+      stop();
+      place.hidden = false;
+      say("Searching…" + old(), "taken", true);
+      timer = setTimeout(search, 200, term);
     });
     box.addEventListener("keydown", (e) => {
       if (e.key === "Escape") {
-        clearTimeout(timer);
-        asking?.abort();
-        hide();
+        rest();
       }
     });
     document.addEventListener("click", (e) => {
-      if (!e.target.closest("header")) {
-        hide();
+      if (!onPage && !e.target.closest("header")) {
+        rest();
       }
     });
     // The slash leads to the box, as on many sites; not while somebody types elsewhere.
