@@ -37,6 +37,8 @@ type memory struct {
 	asked    []account.Request
 	searched string
 	query    any
+	// before are the versions for which the one before was asked for.
+	before []string
 }
 
 type content struct {
@@ -97,6 +99,17 @@ func (m *memory) Release(_ context.Context, ref account.Ref) (account.Release, e
 		}
 	}
 	return account.Release{}, cmpErr(m.err, account.ErrNotFound)
+}
+
+func (m *memory) Before(_ context.Context, repository, version string) (string, error) {
+	m.before = append(m.before, version)
+	list := m.releases[repository]
+	for i := range list {
+		if list[i].Version == version && i+1 < len(list) {
+			return list[i+1].Version, m.err
+		}
+	}
+	return "", m.err
 }
 
 func (m *memory) Findings(_ context.Context, key int64, q account.FindingQuery, p account.Page) (account.List[account.Finding], error) {

@@ -157,7 +157,9 @@ func (c *Console) releasePage(ctx context.Context, p *page, t target) (templ.Com
 	v.FoundSays = pagerOf(p.q, len(findings.Items), findings.Next, findings.Total, "finding").Says
 	v.Packages.fill(packages.Items)
 	v.PackSays = pagerOf(p.q, len(packages.Items), packages.Next, packages.Total, "package").Says
-	v.PreviousURL = previousURL(&found.Standing, component.Trend)
+	if v.PreviousURL, err = c.previousURL(ctx, &found.Standing, component.Trend); err != nil {
+		return nil, err
+	}
 	if v.Receipt, err = c.receipt(ctx, &found, p); err != nil {
 		return nil, err
 	}
@@ -223,14 +225,28 @@ func why(r *account.Release, kind release.PaperKind) string {
 	return "Unknown: the papers of this image were not looked at yet"
 }
 
-// previousURL compares a release with the one before it.
-func previousURL(s *account.Standing, trend []account.Standing) string {
+// previousURL compares a release with the one before it: that of the trend, which is read
+// already, or where that does not go back so far the one that the store knows.
+func (c *Console) previousURL(ctx context.Context, s *account.Standing, trend []account.Standing) (string, error) {
+	if s.Version == "" {
+		return "", nil
+	}
+	before := ""
 	for i := range trend {
 		if i > 0 && trend[i].Version == s.Version {
-			return compareURL(s.Image.Repository, refName(&trend[i-1]), refName(s))
+			before = trend[i-1].Version
 		}
 	}
-	return ""
+	if before == "" {
+		var err error
+		if before, err = c.cfg.Store.Before(ctx, s.Image.Repository, s.Version); err != nil {
+			return "", fmt.Errorf("read the release before: %w", err)
+		}
+	}
+	if before == "" {
+		return "", nil
+	}
+	return compareURL(s.Image.Repository, before, refName(s)), nil
 }
 
 // layers are those of a platform.

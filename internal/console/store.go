@@ -27,6 +27,8 @@ type Store interface {
 type releaseStore interface {
 	Releases(ctx context.Context, q account.ReleaseQuery, p account.Page) (account.List[account.Standing], error)
 	Release(ctx context.Context, ref account.Ref) (account.Release, error)
+	// Before is the version before another that still stands, empty where there is none.
+	Before(ctx context.Context, repository, version string) (string, error)
 	Findings(ctx context.Context, key int64, q account.FindingQuery, p account.Page) (account.List[account.Finding], error)
 	Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error)
 	Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error)

@@ -166,6 +166,25 @@ func newestKeys(ctx context.Context, tx *transaction, repository string, most in
 	return nil, nil
 }
 
+// Before returns the version before another of a repository that still stands, empty
+// where there is none. Before a release comes a release, before a pre-release either.
+func (s *Store) Before(ctx context.Context, repository, version string) (string, error) {
+	among := ` AND r.prerelease = FALSE`
+	if release.IsPrerelease(version) {
+		among = ``
+	}
+	before, err := collect(ctx, s.read, scanKey, `SELECT r.repository, r.version FROM release r
+		WHERE r.repository = $1 AND (r.precedence, r.version) < ($2, $3)`+among+` AND `+stands+` ORDER BY r.precedence DESC, r.version DESC LIMIT 1`,
+		repository, release.Precedence(version), version)
+	if err != nil {
+		return "", fmt.Errorf("read the version before %s:%s: %w", repository, version, err)
+	}
+	if len(before) == 0 {
+		return "", nil
+	}
+	return before[0].version, nil
+}
+
 // Releases returns releases with how they stand, those whose version is gone among them.
 func (s *Store) Releases(ctx context.Context, q account.ReleaseQuery, p account.Page) (account.List[account.Standing], error) {
 	var found account.List[account.Standing]

@@ -122,6 +122,13 @@ func TestWhatIsToldOfReleases(t *testing.T) {
 				t.Errorf("a component that is not there: got %v", err)
 			}
 		},
+		"the version before": func(t *testing.T, b *told) {
+			for version, want := range map[string]string{"v1.0.0": "", "v1.1.0": "v1.0.0", "v2.0.0-rc.1": "v1.1.0", "v2.0.0": "v1.1.0", "v2.0.1-rc.1": "v2.0.0", "v1.0.5": "v1.0.0"} {
+				if got, err := b.Store.Before(t.Context(), b.Repository, version); got != want || err != nil {
+					t.Errorf("before %s: got %q, %v; want %q", version, got, err, want)
+				}
+			}
+		},
 		"releases, a page at a time": func(t *testing.T, b *told) {
 			for sort, want := range map[string][]string{
 				"version": {"v2.0.0", "v2.0.0-rc.1", "v1.1.0", "v1.0.0"},
