@@ -5,6 +5,7 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/chart"
+	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 // aboutData is the note of charts of counts: how old the advisory data are.
@@ -24,6 +25,23 @@ func critical(v *account.Verdict) (critical, high chart.Value) {
 	return chart.Known(v.Counts.Critical), chart.Known(v.Counts.High)
 }
 
+// drawn is the note of charts of a trend that leaves releases out: how many it shows, of
+// how many. Where that is not known, neither is whether any are left out.
+func drawn(c *account.Component) string {
+	n := len(c.Trend)
+	if c.Releases <= n && !c.LastComplete.IsZero() {
+		return ""
+	}
+	note := "Of the newest " + plural(n, "release") + "; how many there are is unknown."
+	if c.Releases > n {
+		note = "Of the newest " + plural(n, "release") + " of " + releases(c) + "."
+	}
+	if !release.IsPrerelease(c.Latest.Version) {
+		note += " Pre-releases are left out."
+	}
+	return note + " "
+}
+
 // sparkline is the trend of critical findings over the newest releases, nil where there
 // are fewer than two.
 func sparkline(c *account.Component) templ.Component {
@@ -35,7 +53,7 @@ func sparkline(c *account.Component) templ.Component {
 		v, _ := critical(c.Trend[i].Now)
 		values = append(values, v)
 	}
-	about := chart.About{ID: "trend-" + label(c.Repository), Title: "Critical findings of each release of " + c.Repository}
+	about := chart.About{ID: "trend-" + label(c.Repository), Title: "Critical findings of the newest releases of " + c.Repository}
 	return chart.Sparkline(about, values)
 }
 
@@ -59,11 +77,12 @@ func componentCharts(c *account.Component, repairs []account.Repair, p *page) []
 		}
 		images = append(images, image)
 	}
+	left := drawn(c)
 	return []templ.Component{
-		chart.SeverityPerRelease(chart.About{ID: "severity", Title: "Critical and high findings now, by release", Note: aboutData(p)}, counts),
+		chart.SeverityPerRelease(chart.About{ID: "severity", Title: "Critical and high findings now, by release", Note: left + aboutData(p)}, counts),
 		chart.TimeToFix(chart.About{ID: "fixes", Title: "Time to fix a critical vulnerability", Note: aboutData(p)}, fixes(repairs, p)),
-		chart.BuildDuration(chart.About{ID: "builds", Title: "Build duration, by release", Note: "As verified provenance states it."}, builds),
-		chart.ImageSize(chart.About{ID: "sizes", Title: "Image size, by release", Note: "Compressed, as a pull transfers it."}, images),
+		chart.BuildDuration(chart.About{ID: "builds", Title: "Build duration, by release", Note: left + "As verified provenance states it."}, builds),
+		chart.ImageSize(chart.About{ID: "sizes", Title: "Image size, by release", Note: left + "Compressed, as a pull transfers it."}, images),
 	}
 }
 
