@@ -113,6 +113,8 @@ func stepWords(s release.Step) string {
 		return "Judge releases"
 	case release.StepNotify:
 		return "Deliver message"
+	case release.StepDossier:
+		return "Make dossier"
 	default:
 		return string(s)
 	}
