@@ -168,6 +168,35 @@ func TestCommandsAskForTheSignerThatWasVerified(t *testing.T) {
 	}
 }
 
+// What a command reads is got by one above it.
+func TestTheTrustedRootIsGotWhereItIsAskedFor(t *testing.T) {
+	t.Parallel()
+	const get = "cosign trusted-root create --with-default-services --out trusted_root.json"
+	for signer, want := range map[string]bool{"key cosign.pub": false, "https://ci.example/w (issuer https://issuer.example)": true} {
+		r := signed(signer, 7)
+		r.Image.Repository = "ghcr.io/tallyman-io/tallyman/web"
+		r.Build = &release.Build{Source: "git+https://github.com/tallyman-io/tallyman@refs/tags/v1.2.3", Commit: "c0ffee"}
+		r.Pieces = append(r.Pieces, account.Piece{Kind: release.PaperProvenance, Subject: indexDigest, State: release.StateVerified, Papers: []ledger.Paper{
+			{State: release.StateVerified, Signer: signer, LogIndex: 7},
+		}})
+		for name, all := range map[string][]snippet{"verify": newVerifyGuide(r).Snippets, "reproduce": reproduceSnippets(r)} {
+			got, asked := false, 0
+			for _, s := range all {
+				got = got || s.Text == get
+				if strings.Contains(s.Text, "--trusted-root trusted_root.json") {
+					asked++
+					if !got {
+						t.Errorf("%s, %s: %s reads a file that nothing made", signer, name, s.ID)
+					}
+				}
+			}
+			if got != want || (asked > 1) != want {
+				t.Errorf("%s, %s: the root is got: %t, and asked for %d times", signer, name, got, asked)
+			}
+		}
+	}
+}
+
 func TestAnSBOMIsAskedForOnlyWhereOneIsMeant(t *testing.T) {
 	t.Parallel()
 	on := func(subject, digest release.Digest, place, format string) account.Document {

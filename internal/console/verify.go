@@ -51,6 +51,19 @@ func newSigner(text string, logged bool) (signer, bool) {
 	}, true
 }
 
+// root is the command that gets the trusted root, which the commands of tallyman ask for
+// where an identity signed; they contact nobody for it.
+func (s signer) root(id string) []snippet {
+	if s.key != "" {
+		return nil
+	}
+	return []snippet{{
+		ID: id, Label: "The trusted root",
+		Note: "trusted_root.json says whose certificates and logs count, and is read by the commands below. cosign 3 gets that of the public Sigstore; a private one hands out its own.",
+		Text: "cosign trusted-root create --with-default-services --out trusted_root.json",
+	}}
+}
+
 func newVerifyGuide(r *account.Release) verifyGuide {
 	image := r.Image.Repository + "@" + string(r.Image.Digest)
 	g := verifyGuide{}
@@ -82,6 +95,7 @@ func newVerifyGuide(r *account.Release) verifyGuide {
 			ID: "verify-attestations", Label: "The attestations", Note: "Each prints an envelope; its payload is the document.", Text: attested,
 		})
 	}
+	g.Snippets = append(g.Snippets, who.root("verify-root")...)
 	g.Snippets = append(g.Snippets, snippet{
 		ID: "verify-tallyman", Label: "Everything at once", Note: "0: verified. 1: a paper is invalid or absent. 3: could not tell.",
 		Text: "tallyman verify " + shell(image) + " \\\n  " + who.tallyman + " \\\n  --require " + strings.Join(required(r), ","),
@@ -274,11 +288,11 @@ func reproduceByCommand(r *account.Release, tag string) []snippet {
 	if !ok {
 		return nil
 	}
-	all := []snippet{{
+	all := append(who.root("reproduce-root"), snippet{
 		ID: "reproduce-image", Label: "With tallyman, from anywhere",
 		Note: "Clones the commit that the provenance names, builds it, and compares layer by layer. 0: identical. 1: different, and in what. 3: could not tell.",
 		Text: "tallyman reproduce " + shell(r.Image.Repository+"@"+string(r.Image.Digest)) + " \\\n  " + who.tallyman,
-	}}
+	})
 	if tag != "" {
 		registry, _ := cutRepository(r.Image.Repository)
 		all = append(all, snippet{
