@@ -101,6 +101,43 @@ func TestPagesOfAccessAreHarmlessAndKeptByNobody(t *testing.T) {
 	}
 }
 
+// Who went back in the log, or among tokens, gets to the newest again.
+func TestListsOfAccessLeadBackToTheNewest(t *testing.T) {
+	t.Parallel()
+	c, err := console.New(console.Config{Store: &memory{}, Log: zerolog.New(&bytes.Buffer{}), Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, show := range map[string]func(w http.ResponseWriter, r *http.Request, older string){
+		"/settings/audit": func(w http.ResponseWriter, r *http.Request, older string) {
+			c.Audit(w, r, http.StatusOK, access.AuditLog{Entries: []grant.Entry{{At: now}}, Now: now, Older: older})
+		},
+		"/settings/tokens": func(w http.ResponseWriter, r *http.Request, older string) {
+			c.Tokens(w, r, http.StatusOK, access.TokenList{Tokens: []grant.Token{{Made: now}}, Now: now, Older: older})
+		},
+	} {
+		for _, tt := range []struct {
+			query, older string
+			want         []string
+		}{
+			{"", "", nil},
+			{"", path + "?before=3", []string{"Next page " + path + "?before=3"}},
+			{"?before=3", path + "?before=1", []string{"First page " + path, "Next page " + path + "?before=1"}},
+			{"?before=1", "", []string{"First page " + path}},
+		} {
+			w := httptest.NewRecorder()
+			show(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path+tt.query, nil), tt.older)
+			var got []string
+			for _, n := range parse(t, w.Body.String()).all("nav.pager a") {
+				got = append(got, text(n)+" "+attr(n, "href"))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("%s%s (-want +got):\n%s", path, tt.query, diff)
+			}
+		}
+	}
+}
+
 func TestTheMastheadSaysWhoIsSignedIn(t *testing.T) {
 	t.Parallel()
 	page := pagesOfAccess()["refusal"]

@@ -170,6 +170,18 @@ func pagerOf(q query, shown int, next string, total int, unit string) pager {
 	return p
 }
 
+// pagerBefore returns the pager of a part of a list that goes on with what is older.
+func pagerBefore(q query, shown int, older, unit string) pager {
+	p := pager{Next: older, Says: plural(shown, unit)}
+	if q.values.Get("before") != "" {
+		p.First = q.path
+	}
+	if p.First != "" || older != "" {
+		p.Says += " here"
+	}
+	return p
+}
+
 // option is one of the values of a filter.
 type option struct {
 	Value, Label string
