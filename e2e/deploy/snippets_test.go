@@ -41,6 +41,8 @@ func (s *shown) Component(context.Context, string) (account.Component, error) {
 
 func (s *shown) Release(context.Context, account.Ref) (account.Release, error) { return s.release, nil }
 
+func (s *shown) Before(context.Context, string, string) (string, error) { return "", nil }
+
 // snippets are the texts of a release page that a person pastes, by the id of what they
 // stand in.
 func snippets(t *testing.T, repository, digest string) map[string]string {

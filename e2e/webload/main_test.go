@@ -23,7 +23,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	program = filepath.Join(dir, "web")
-	build := exec.Command("go", "build", "-trimpath", "-tags=nopgxregisterdefaulttypes,grpcnotrace", "-ldflags=-s -w", "-o", program, "./cmd/web") //nolint:noctx // go test has a limit
+	build := exec.Command("go", "build", "-trimpath", "-tags=nopgxregisterdefaulttypes,grpcnotrace", "-gcflags=github.com/tallyman-io/tallyman/internal/...=-l", "-ldflags=-s -w", "-o", program, "./cmd/web") //nolint:noctx // go test has a limit
 	build.Dir, build.Env = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build web: %v\n%s", err, out)
