@@ -74,13 +74,16 @@ type Wave struct {
 	Verdicts  int
 }
 
-// WaveDetail is a wave with what it did.
+// WaveDetail is a wave with parts of the lists of what it did.
 type WaveDetail struct {
 	Wave
-	Findings []release.FindingChange
-	Changes  []release.VerdictChange
-	Evidence []release.EvidenceChange
+	Findings List[release.FindingChange]
+	Changes  List[release.VerdictChange]
+	Evidence List[release.EvidenceChange]
 }
+
+// WavePages are the parts of the lists of what a wave did that are asked for.
+type WavePages struct{ Findings, Verdicts, Evidence Page }
 
 // Queue counts the jobs by state.
 type Queue struct {

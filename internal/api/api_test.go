@@ -94,7 +94,7 @@ func reads() map[string]string {
 		"verdict": base + "/verdicts/" + string(storetest.DigestOf("v1.0.0")), "verdict-of-a-platform": base + "/verdicts/" + string(arm64),
 		"sbom": of11 + "/sbom?format=spdx", "vex": of11 + "/vex", "documents": of11 + "/documents", "document": base + "/documents/" + string(storetest.DigestOf(string(cdx))),
 		"feeds": base + "/feeds", "advisories": base + "/advisories?severity=critical&found=true", "advisory": base + "/advisories/GO-2026-0001",
-		"advisory-releases": base + "/advisories/GO-2026-0001/releases", "new-findings": base + "/findings", "activity": base + "/activity", "wave": base + "/waves/7",
+		"advisory-releases": base + "/advisories/GO-2026-0001/releases", "new-findings": base + "/findings", "activity": base + "/activity", "wave": base + "/waves/7", "wave-second": base + "/waves/7?limit=1&findings_cursor=x&evidence_cursor=x",
 		"dossier": of11 + "/dossier", "dossier-state": of11 + "/dossier/state", "dossier-state-making": of10 + "/dossier/state", "dossier-state-failed": of12 + "/dossier/state",
 		"progress": base + "/progress", "progress-of-a-release": base + "/progress?release=ghcr.io/acme/web:v1.1.0", "queue": base + "/queue", "badge": base + "/badges/ghcr.io~acme~web/verdict.svg", "badge-critical": base + "/badges/ghcr.io~acme~web/v1.1.0/critical.svg",
 		"badge-critical-unknown": base + "/badges/ghcr.io~acme~web/critical.svg", "badge-build": base + "/badges/ghcr.io~acme~web/v1.1.0/build.svg",
@@ -246,6 +246,36 @@ func TestListsGoOnWithTheirCursor(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"v1.2.0", "v1.1.0", "v1.0.0"}, seen); diff != "" {
 		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+}
+
+func TestEachListOfAWaveGoesOnByItself(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &memory{})
+	lists := []string{"findings", "verdicts", "evidence"}
+	for i, want := range [][]any{{"new", "gone"}, {"fail", "pass"}, {"vex", "sbom"}} {
+		list, told := lists[i], []string{"change", "after", "kind"}[i]
+		cursor, seen := "", []any{}
+		for range want {
+			w := s.do(t, http.MethodGet, base+"/waves/7?limit=1&"+list+"_cursor="+cursor, nil)
+			var all map[string]any
+			if err := json.Unmarshal(w.Body.Bytes(), &all); err != nil || w.Code != http.StatusOK {
+				t.Fatalf("%s: got %d %s (%v)", list, w.Code, w.Body, err)
+			}
+			for _, other := range lists {
+				items, _ := all[other].([]any)
+				if len(items) != 1 || all[other+"_total"] != 2.0 || other != list && all[other+"_next"] != "x" {
+					t.Fatalf("%s, of %s: got %v of %v, and then %v; want the first of 2", other, list, items, all[other+"_total"], all[other+"_next"])
+				}
+				if item, _ := items[0].(map[string]any); other == list {
+					seen = append(seen, item[told])
+				}
+			}
+			cursor, _ = all[list+"_next"].(string)
+		}
+		if diff := cmp.Diff(want, seen); diff != "" || cursor != "" {
+			t.Errorf("%s, and then %q (-want +got):\n%s", list, cursor, diff)
+		}
 	}
 }
 

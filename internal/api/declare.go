@@ -211,8 +211,9 @@ func (a *API) ofWork() []operation {
 			endpoint: to(a.activity), gives: shape[wire.List[wire.Wave]](), paged: true,
 		},
 		{
-			id: "get-wave", path: wire.Base + "/waves/{id}", tag: "activity", summary: "Something that came in, with all that it did",
-			endpoint: to(a.wave), gives: shape[wire.WaveDetail](), errors: missing,
+			id: "get-wave", path: wire.Base + "/waves/{id}", tag: "activity", summary: "Something that came in, with what it did",
+			description: "Of each of its three lists the answer has a part and the total. A list goes on where its cursor says, and begins anew without one.",
+			endpoint:    to(a.wave), gives: shape[wire.WaveDetail](), errors: missing,
 		},
 		{
 			id: "list-progress", path: wire.Base + "/progress", tag: "activity", summary: "How far jobs are, the latest first",

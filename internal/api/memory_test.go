@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -291,15 +292,24 @@ func change() release.FindingChange {
 	return release.FindingChange{ID: "GO-2026-0001", Aliases: []string{"CVE-2026-1"}, Severity: "critical", PURLs: []string{"pkg:golang/example.com/a@v1.0.0"}, Change: release.ChangeNew, Fixed: []string{"1.0.1"}, Releases: 1}
 }
 
-func (m *memory) WaveDetail(_ context.Context, id int64) (account.WaveDetail, error) {
+func (m *memory) WaveDetail(_ context.Context, id int64, p account.WavePages) (account.WaveDetail, error) {
 	if id != 7 && m.err == nil {
 		return account.WaveDetail{}, account.ErrNotFound
 	}
-	return account.WaveDetail{
-		Wave: waves()[0], Findings: []release.FindingChange{change()},
-		Changes:  []release.VerdictChange{{Repository: repository, Version: "v1.1.0", Digest: storetest.DigestOf("v1.1.0"), Before: "pass", After: "fail", Reasons: []string{"1 critical finding, expected 0."}}},
-		Evidence: []release.EvidenceChange{{Repository: repository, Version: "v1.1.0", Kind: release.PaperVEX, Before: release.StateUnknown, After: release.StateVerified, Reason: "signed"}},
-	}, m.err
+	d := account.WaveDetail{Wave: waves()[0]}
+	gone := change()
+	gone.Change = release.ChangeGone
+	var errs [3]error
+	d.Findings, errs[0] = part([]release.FindingChange{change(), gone}, p.Findings, m.err)
+	d.Changes, errs[1] = part([]release.VerdictChange{
+		{Repository: repository, Version: "v1.1.0", Digest: storetest.DigestOf("v1.1.0"), Before: "pass", After: "fail", Reasons: []string{"1 critical finding, expected 0."}},
+		{Repository: repository, Digest: storetest.DigestOf("v1.0.0"), After: "pass"},
+	}, p.Verdicts, m.err)
+	d.Evidence, errs[2] = part([]release.EvidenceChange{
+		{Repository: repository, Version: "v1.1.0", Kind: release.PaperVEX, Before: release.StateUnknown, After: release.StateVerified, Reason: "signed"},
+		{Repository: repository, Version: "v1.1.0", Kind: release.PaperSBOM, Before: release.StateUnknown, After: release.StateVerified, Reason: "signed"},
+	}, p.Evidence, m.err)
+	return d, cmp.Or(errs[:]...)
 }
 
 func (m *memory) Progress(context.Context) ([]ledger.Progress, error) {

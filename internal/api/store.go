@@ -25,7 +25,7 @@ type Store interface {
 	Advisory(ctx context.Context, id string) (account.AdvisoryDetail, error)
 	AdvisoryReleases(ctx context.Context, id string, p account.Page) (account.List[account.Hit], error)
 	Activity(ctx context.Context, p account.Page) (account.List[account.Wave], error)
-	WaveDetail(ctx context.Context, id int64) (account.WaveDetail, error)
+	WaveDetail(ctx context.Context, id int64, p account.WavePages) (account.WaveDetail, error)
 	Progress(ctx context.Context) ([]ledger.Progress, error)
 	Queue(ctx context.Context) (account.Queue, error)
 	// Document returns a document with its bytes.

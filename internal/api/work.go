@@ -20,15 +20,24 @@ func (a *API) activity(ctx context.Context, in *page) (answer, error) {
 }
 
 type ofWave struct {
-	ID int64 `path:"id" minimum:"1" example:"17"`
+	ID       int64  `path:"id" minimum:"1" example:"17"`
+	Findings string `query:"findings_cursor" maxLength:"1000" doc:"Where the findings go on: findings_next of the answer before."`
+	Verdicts string `query:"verdicts_cursor" maxLength:"1000" doc:"Where the verdicts go on: verdicts_next of the answer before."`
+	Evidence string `query:"evidence_cursor" maxLength:"1000" doc:"Where the evidence goes on: evidence_next of the answer before."`
+	Limit    int    `query:"limit" minimum:"1" maximum:"500" default:"20" doc:"The most items of each list."`
 }
 
 func (a *API) wave(ctx context.Context, in *ofWave) (answer, error) {
-	found, err := a.cfg.Store.WaveDetail(ctx, in.ID)
-	if errors.Is(err, account.ErrNotFound) {
+	found, err := a.cfg.Store.WaveDetail(ctx, in.ID, account.WavePages{
+		Findings: account.Page{After: in.Findings, Limit: in.Limit}, Verdicts: account.Page{After: in.Verdicts, Limit: in.Limit},
+		Evidence: account.Page{After: in.Evidence, Limit: in.Limit},
+	})
+	switch {
+	case errors.Is(err, account.ErrNotFound):
 		return answer{}, notFound("wave", "path.id", strconv.FormatInt(in.ID, 10))
-	}
-	if err != nil {
+	case errors.Is(err, account.ErrCursor):
+		return answer{}, invalid(mistake{"query", "cursors that these lists gave", "another text"})
+	case err != nil:
 		return answer{}, err
 	}
 	return answer{body: wire.WaveDetailOf(&found)}, nil

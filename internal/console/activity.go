@@ -184,6 +184,8 @@ type waveView struct {
 	Findings []findingChange
 	Verdicts []verdictChange
 	Evidence []evidenceMove
+	// The pagers are of the lists of the same name.
+	FindingsPager, VerdictsPager, EvidencePager pager
 }
 
 type findingChange struct {
@@ -213,18 +215,26 @@ func (c *Console) wave(ctx context.Context, r *http.Request, p *page) (templ.Com
 	if err != nil {
 		return nil, fmt.Errorf("wave %q: %w", r.PathValue("id"), errNoPage)
 	}
-	found, err := c.cfg.Store.WaveDetail(ctx, id)
+	part := func(list string) account.Page {
+		return account.Page{After: p.q.values.Get(afterIn(list)), Limit: wavePart}
+	}
+	found, err := c.cfg.Store.WaveDetail(ctx, id, account.WavePages{Findings: part("findings"), Verdicts: part("verdicts"), Evidence: part("evidence")})
 	if err != nil {
 		return nil, fmt.Errorf("read wave: %w", err)
 	}
-	v := &waveView{waveLine: newWave(&found.Wave, p)}
-	for _, f := range found.Findings {
+	v := &waveView{
+		waveLine:      newWave(&found.Wave, p),
+		FindingsPager: pagerIn(p.q, "findings", len(found.Findings.Items), found.Findings.Next, found.Findings.Total, "change"),
+		VerdictsPager: pagerIn(p.q, "verdicts", len(found.Changes.Items), found.Changes.Next, found.Changes.Total, "change"),
+		EvidencePager: pagerIn(p.q, "evidence", len(found.Evidence.Items), found.Evidence.Next, found.Evidence.Total, "change"),
+	}
+	for _, f := range found.Findings.Items {
 		v.Findings = append(v.Findings, findingChange{
 			ID: f.ID, URL: advisoryURL(f.ID), Change: string(f.Change), Severity: newSeverity(account.Severity{Level: f.Severity}),
 			PURLs: f.PURLs, Fixed: f.Fixed, Releases: grouped(int64(f.Releases)),
 		})
 	}
-	for _, ch := range found.Changes {
+	for _, ch := range found.Changes.Items {
 		one := verdictChange{
 			Repository: ch.Repository, Version: ch.Version, URL: changeURL(ch.Repository, ch.Version, ch.Digest),
 			Before: resultState(release.Result(ch.Before)), After: resultState(release.Result(ch.After)), Reasons: ch.Reasons,
@@ -234,7 +244,7 @@ func (c *Console) wave(ctx context.Context, r *http.Request, p *page) (templ.Com
 		}
 		v.Verdicts = append(v.Verdicts, one)
 	}
-	for _, e := range found.Evidence {
+	for _, e := range found.Evidence.Items {
 		v.Evidence = append(v.Evidence, evidenceMove{
 			Repository: e.Repository, Version: e.Version, URL: changeURL(e.Repository, e.Version, ""), Kind: kindName(e.Kind),
 			Before: evidenceState(e.Before), After: evidenceState(e.After), Reason: e.Reason,

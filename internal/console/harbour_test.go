@@ -376,8 +376,8 @@ func progress() []ledger.Progress {
 	}
 }
 
-func waves() []account.WaveDetail {
-	one := account.WaveDetail{
+func waves() []wave {
+	one := wave{
 		Wave: account.Wave{SealedAt: now.Add(-40 * time.Minute), JudgedAt: now.Add(-39*time.Minute - 52*time.Second), Images: 2, New: 1, Verdicts: 2},
 		Findings: []release.FindingChange{
 			{ID: "GO-2026-4711", Severity: "critical", PURLs: []string{"pkg:golang/stdlib@1.26.8", "pkg:golang/stdlib@1.26.7"}, Change: release.ChangeNew, Fixed: []string{"1.26.9"}, Releases: 2},
@@ -388,10 +388,10 @@ func waves() []account.WaveDetail {
 		},
 	}
 	one.ID, one.Cause, one.Origin, one.At, one.Judged = 42, release.WaveAdvisories, "Go", now.Add(-40*time.Minute), true
-	two := account.WaveDetail{
+	two := wave{
 		Wave:     account.Wave{Images: 1},
 		Evidence: []release.EvidenceChange{{Repository: webRepository, Version: "v1.10.0", Kind: release.PaperSummary, Before: release.StateVerified, After: release.StateUnknown, Reason: "throttled (HTTP 429 Too Many Requests)"}},
 	}
 	two.ID, two.Cause, two.Origin, two.At = 41, release.WaveEvidence, webRepository+"@"+string(digest("web v1.10.0")), now.Add(-26*time.Hour)
-	return []account.WaveDetail{one, two}
+	return []wave{one, two}
 }

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -24,7 +25,7 @@ type memory struct {
 	data       account.Data
 	advisories []account.AdvisoryDetail
 	hits       []account.Hit
-	waves      []account.WaveDetail
+	waves      []wave
 	progress   []ledger.Progress
 	queue      account.Queue
 	request    account.Asked
@@ -182,10 +183,23 @@ func (m *memory) Activity(_ context.Context, p account.Page) (account.List[accou
 	return part(m, all, p)
 }
 
-func (m *memory) WaveDetail(_ context.Context, id int64) (account.WaveDetail, error) {
+// wave is a wave with all that it did.
+type wave struct {
+	account.Wave
+	Findings []release.FindingChange
+	Changes  []release.VerdictChange
+	Evidence []release.EvidenceChange
+}
+
+func (m *memory) WaveDetail(_ context.Context, id int64, p account.WavePages) (account.WaveDetail, error) {
 	for _, w := range m.waves {
 		if w.ID == id {
-			return w, m.err
+			var errs [3]error
+			d := account.WaveDetail{Wave: w.Wave}
+			d.Findings, errs[0] = part(m, w.Findings, p.Findings)
+			d.Changes, errs[1] = part(m, w.Changes, p.Verdicts)
+			d.Evidence, errs[2] = part(m, w.Evidence, p.Evidence)
+			return d, cmp.Or(errs[:]...)
 		}
 	}
 	return account.WaveDetail{}, cmpErr(m.err, account.ErrNotFound)

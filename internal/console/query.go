@@ -13,6 +13,7 @@ const (
 	listPart    = 50 // on a page of its own
 	hitPart     = 25 // of releases that were found, with why
 	excerptPart = 15 // among other things
+	wavePart    = 20 // of what a wave did
 )
 
 // longestTerm bounds what is searched for, in bytes.
@@ -150,12 +151,23 @@ type pager struct {
 
 // pagerOf returns the pager of a part of a list of what unit names one of.
 func pagerOf(q query, shown int, next string, total int, unit string) pager {
-	p := pager{}
-	if q.values.Get("after") != "" {
-		p.First = q.with("after", "")
+	return pagerIn(q, "", shown, next, total, unit)
+}
+
+// afterIn is the parameter of where a list goes on, one of several on a page by its id.
+func afterIn(list string) string { return list + "-after" }
+
+// pagerIn is [pagerOf] of one of several lists on a page, by its id. The only one has none.
+func pagerIn(q query, list string, shown int, next string, total int, unit string) pager {
+	p, after, part := pager{}, "after", ""
+	if list != "" {
+		after, part = afterIn(list), "#"+list
+	}
+	if q.values.Get(after) != "" {
+		p.First = q.with(after, "") + part
 	}
 	if next != "" {
-		p.Next = q.with("after", next)
+		p.Next = q.with(after, next) + part
 	}
 	switch {
 	case total >= 0 && shown == total:

@@ -53,7 +53,7 @@ type advisoryStore interface {
 // activityStore is what came in, and what is being done.
 type activityStore interface {
 	Activity(ctx context.Context, p account.Page) (account.List[account.Wave], error)
-	WaveDetail(ctx context.Context, id int64) (account.WaveDetail, error)
+	WaveDetail(ctx context.Context, id int64, p account.WavePages) (account.WaveDetail, error)
 	Progress(ctx context.Context) ([]ledger.Progress, error)
 	Queue(ctx context.Context) (account.Queue, error)
 	// Asked is the latest request for a look at an image, or at the repository where no

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 )
@@ -48,6 +49,30 @@ func readNumbers(text, list string, n int) ([]int64, error) {
 		}
 	}
 	return numbers, nil
+}
+
+// readStart is [readBookmark] of what a query begins after: a text for each text of begin,
+// a whole number for each other value, and begin for an empty cursor.
+func readStart(text, list string, begin ...any) ([]any, error) {
+	values, err := readBookmark(text, list, len(begin))
+	if err != nil || values == nil {
+		return begin, err
+	}
+	for i, v := range values {
+		if _, isText := begin[i].(string); !isText {
+			n, err := strconv.ParseInt(v, 10, 64)
+			if err != nil {
+				return nil, account.ErrCursor
+			}
+			begin[i] = n
+			continue
+		}
+		if strings.Contains(v, "\x00") { // PostgreSQL has no such text
+			return nil, account.ErrCursor
+		}
+		begin[i] = v
+	}
+	return begin, nil
 }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }

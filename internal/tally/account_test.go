@@ -445,8 +445,8 @@ func TestWhatASearchFinds(t *testing.T) {
 					wave = w
 				}
 			}
-			d, err := b.Store.WaveDetail(t.Context(), wave.ID)
-			if err != nil || len(d.Findings) != 2 || len(d.Changes) != 2 || !d.Judged {
+			d, err := b.Store.WaveDetail(t.Context(), wave.ID, account.WavePages{})
+			if err != nil || len(d.Findings.Items) != 2 || len(d.Changes.Items) != 2 || !d.Judged {
 				t.Errorf("got %+v, %v; want two findings that are new, and two verdicts that changed", d, err)
 			}
 			news, err := b.Store.NewFindings(t.Context(), account.Page{})
@@ -457,7 +457,7 @@ func TestWhatASearchFinds(t *testing.T) {
 			if diff := cmp.Diff(all, again); diff != "" || err != nil {
 				t.Errorf("remembered, %v (-first +then):\n%s", err, diff)
 			}
-			if _, err := b.Store.WaveDetail(t.Context(), 1<<40); !errors.Is(err, account.ErrNotFound) {
+			if _, err := b.Store.WaveDetail(t.Context(), 1<<40, account.WavePages{}); !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("a wave that is not there: got %v", err)
 			}
 			data, err := b.Store.AdvisoryData(t.Context())

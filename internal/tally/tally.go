@@ -20,6 +20,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/advisory"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/registry"
@@ -74,9 +75,9 @@ type Waves interface {
 	Wave(ctx context.Context, id int64) (ledger.Wave, error)
 	Cases(ctx context.Context, wave int64, after *ledger.Case) ([]ledger.Case, error)
 	RecordVerdicts(ctx context.Context, wave int64, judged []ledger.Judged) error
-	WaveVerdicts(ctx context.Context, wave int64, limit int) ([]release.VerdictChange, int, error)
-	WaveFindings(ctx context.Context, wave int64, limit int) ([]release.FindingChange, int, error)
-	WaveEvidence(ctx context.Context, wave int64) ([]release.EvidenceChange, error)
+	WaveVerdicts(ctx context.Context, wave int64, p account.Page) (account.List[release.VerdictChange], error)
+	WaveFindings(ctx context.Context, wave int64, p account.Page) (account.List[release.FindingChange], error)
+	WaveEvidence(ctx context.Context, wave int64, p account.Page) (account.List[release.EvidenceChange], error)
 	WaveMoves(ctx context.Context, wave int64) ([]release.Move, error)
 	CloseWave(ctx context.Context, wave int64, messages []ledger.Message) (bool, error)
 	RejudgeOld(ctx context.Context, policy string, every time.Duration) error

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/notify"
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -61,23 +62,26 @@ func (t *Tally) notice(ctx context.Context, w ledger.Wave) (release.Notice, erro
 		ID: release.NoticeID("wave", string(w.Cause), w.Origin, strconv.FormatInt(w.At.UnixMicro(), 10)), At: w.At,
 		Cause: release.NoticeCause{Kind: release.NoticeKind(w.Cause)},
 	}
-	var err error
-	var verdicts, findings int
-	if n.Releases, verdicts, err = t.cfg.Ledger.WaveVerdicts(ctx, w.ID, release.NoticeMost); err != nil {
+	verdicts, err := t.cfg.Ledger.WaveVerdicts(ctx, w.ID, account.Page{Limit: release.NoticeMost})
+	if err != nil {
 		return n, err
 	}
-	n.Omitted.Releases = verdicts - len(n.Releases)
-	if n.Findings, findings, err = t.cfg.Ledger.WaveFindings(ctx, w.ID, release.NoticeMost); err != nil {
+	findings, err := t.cfg.Ledger.WaveFindings(ctx, w.ID, account.Page{Limit: release.NoticeMost})
+	if err != nil {
 		return n, err
 	}
-	n.Omitted.Findings = findings - len(n.Findings)
-	if n.Evidence, err = t.cfg.Ledger.WaveEvidence(ctx, w.ID); err != nil {
+	// These come in another order than a notice has them in, so it takes its own of more.
+	evidence, err := t.cfg.Ledger.WaveEvidence(ctx, w.ID, account.Page{Limit: account.MostItems})
+	if err != nil {
 		return n, err
 	}
+	n.Releases, n.Findings, n.Evidence = verdicts.Items, findings.Items, evidence.Items
+	n.Omitted.Releases, n.Omitted.Findings = verdicts.Total-len(n.Releases), findings.Total-len(n.Findings)
+	n.Omitted.Evidence = evidence.Total - len(n.Evidence)
 	if n.Moves, err = t.cfg.Ledger.WaveMoves(ctx, w.ID); err != nil {
 		return n, err
 	}
-	n.Cause.Text = causeText(w, verdicts, findings)
+	n.Cause.Text = causeText(w, verdicts.Total, findings.Total)
 	return n.Bounded(), nil
 }
 

@@ -194,13 +194,19 @@ type Wave struct {
 	Verdicts int        `json:"verdicts_changed"`
 }
 
-// WaveDetail is a wave with what it did.
+// WaveDetail is a wave with parts of the lists of what it did.
 type WaveDetail struct {
 	Wave
 
-	Findings []FindingChange   `json:"findings"`
-	Changes  []VerdictChange   `json:"verdicts"`
-	Evidence []EvidenceOutcome `json:"evidence"`
+	Findings      []FindingChange   `json:"findings" doc:"One for each advisory and change: those that are new first, and of them the worst."`
+	FindingsTotal int               `json:"findings_total" doc:"How many the whole list has."`
+	FindingsNext  string            `json:"findings_next" doc:"The findings_cursor of the next part. Empty when this is the last."`
+	Changes       []VerdictChange   `json:"verdicts" doc:"Of results that changed, fails first."`
+	ChangesTotal  int               `json:"verdicts_total" doc:"How many the whole list has."`
+	ChangesNext   string            `json:"verdicts_next" doc:"The verdicts_cursor of the next part. Empty when this is the last."`
+	Evidence      []EvidenceOutcome `json:"evidence" doc:"What set off a wave of evidence, in the order in which it was found."`
+	EvidenceTotal int               `json:"evidence_total" doc:"How many the whole list has."`
+	EvidenceNext  string            `json:"evidence_next" doc:"The evidence_cursor of the next part. Empty when this is the last."`
 }
 
 // VerdictChange is a release whose verdict changed.
@@ -232,18 +238,18 @@ func WaveOf(w *account.Wave) Wave {
 	}
 }
 
-// WaveDetailOf converts a wave with what it did.
+// WaveDetailOf converts a wave with parts of the lists of what it did.
 func WaveDetailOf(w *account.WaveDetail) WaveDetail {
 	return WaveDetail{
-		WaveOf(&w.Wave), each(w.Findings, FindingChangeOf),
-		each(w.Changes, func(v *release.VerdictChange) VerdictChange {
+		WaveOf(&w.Wave), each(w.Findings.Items, FindingChangeOf), w.Findings.Total, w.Findings.Next,
+		each(w.Changes.Items, func(v *release.VerdictChange) VerdictChange {
 			ref := refOf(v.Repository, v.Version, v.Digest)
 			return VerdictChange{ID(ref), ReleasePath(ref), string(v.Digest), v.Before, v.After, texts(v.Reasons)}
-		}),
-		each(w.Evidence, func(e *release.EvidenceChange) EvidenceOutcome {
+		}), w.Changes.Total, w.Changes.Next,
+		each(w.Evidence.Items, func(e *release.EvidenceChange) EvidenceOutcome {
 			ref := account.Ref{Repository: e.Repository, Name: e.Version}
 			return EvidenceOutcome{ID(ref), ReleasePath(ref), string(e.Kind), string(e.Before), string(e.After), e.Reason}
-		}),
+		}), w.Evidence.Total, w.Evidence.Next,
 	}
 }
 
