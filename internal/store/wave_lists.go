@@ -274,39 +274,53 @@ func (s *Store) WaveEvidence(ctx context.Context, wave int64, p account.Page) (a
 // NewFindings returns findings that came up in releases that were there already, the
 // latest waves first, and within a wave the worst.
 func (s *Store) NewFindings(ctx context.Context, p account.Page) (account.List[account.NewFinding], error) {
+	const list = "new findings"
 	found := account.List[account.NewFinding]{Total: -1}
-	after, err := readNumbers(p.After, "new findings", 1)
+	from, err := readStart(p.After, list, int64(1)<<62, -1, "", 0)
+	if old, oldErr := readNumbers(p.After, list, 1); oldErr == nil && len(old) > 0 {
+		// A cursor once named a wave that was done with.
+		from, err = []any{old[0] - 1, -1, "", 0}, nil
+	}
+	if err == nil {
+		err = s.view(ctx, func(tx *transaction) error { return readNews(ctx, tx, list, from, limitOf(p), &found) })
+	}
 	if err != nil {
-		return found, fmt.Errorf("read new findings: %w", err)
+		return account.List[account.NewFinding]{Total: -1}, fmt.Errorf("read new findings: %w", err)
 	}
-	before := int64(1) << 62
-	if len(after) > 0 {
-		before = after[0]
-	}
-	waves, err := collect(ctx, s.read, func(rows *sql.Rows) (w account.NewFinding, err error) {
+	return found, nil
+}
+
+// readNews reads new findings from a wave, and a place in it, on.
+func readNews(ctx context.Context, tx *transaction, list string, from []any, limit int, found *account.List[account.NewFinding]) error {
+	// Of the first nothing may be left, of each of the others there is one at least; one
+	// more than belong to the part tells that there is another.
+	waves, err := collect(ctx, tx, func(rows *sql.Rows) (w account.NewFinding, err error) {
 		var at int64
 		err = rows.Scan(&w.Wave, &at)
 		w.At = fromMicros(at)
 		return w, err
-	}, `SELECT w.id, w.at FROM wave w WHERE w.cause = 'advisories' AND w.id < $1
-		AND EXISTS (SELECT 1 FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new') ORDER BY w.id DESC LIMIT $2`, before, limitOf(p))
+	}, `SELECT w.id, w.at FROM wave w WHERE w.cause = 'advisories' AND w.id <= $1
+		AND EXISTS (SELECT 1 FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new') ORDER BY w.id DESC LIMIT $2`, from[0], limit+2)
 	if err != nil {
-		return found, fmt.Errorf("read new findings: %w", err)
+		return err
 	}
-	for i := range waves {
-		changes, err := s.WaveFindings(ctx, waves[i].Wave, account.Page{Limit: 20})
+	var last []string
+	for _, w := range waves {
+		if from[0] != any(w.Wave) {
+			from = []any{w.Wave, -1, "", 0}
+		}
+		changes, places, err := readChanges(ctx, tx, w.Wave, ` AND change = 'new'`, append(from, limit+1-len(found.Items)))
 		if err != nil {
-			return found, err
+			return fmt.Errorf("wave %d: %w", w.Wave, err)
 		}
-		for _, c := range changes.Items {
-			if c.Change == release.ChangeNew && len(found.Items) < account.MostItems {
-				found.Items = append(found.Items, account.NewFinding{FindingChange: c, At: waves[i].At, Wave: waves[i].Wave})
+		for i := range changes {
+			if len(found.Items) == limit {
+				found.Next = bookmark(list, last...)
+				return nil
 			}
-		}
-		if len(found.Items) >= limitOf(p) && i < len(waves)-1 {
-			found.Next = bookmark("new findings", decimal(waves[i].Wave))
-			break
+			w.FindingChange, last = changes[i], append([]string{decimal(w.Wave)}, places[i]...)
+			found.Items = append(found.Items, w)
 		}
 	}
-	return found, nil
+	return nil
 }

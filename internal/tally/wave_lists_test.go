@@ -104,6 +104,11 @@ func TestWhatAWaveDidIsReadInPartsAndNothingIsLost(t *testing.T) {
 		if got.findings != 3*many || got.news != 2*many || got.verdicts < 5 || got.evidence == 0 {
 			t.Errorf("got %+v; want the findings of both waves, and those that went", got)
 		}
+		for _, limit := range []int{1, 20, many, many + 1, account.MostItems} {
+			inParts(t, "new findings", limit, account.List[account.NewFinding]{Items: news, Total: -1}, func(p account.Page) (account.List[account.NewFinding], error) {
+				return b.Store.NewFindings(t.Context(), p)
+			})
+		}
 		refused(t, b, waves.Items)
 	})
 }
@@ -157,22 +162,22 @@ func cursor(t *testing.T, values ...string) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// refused asks for parts with cursors that are none of the list.
+// refused asks for parts with cursors that are none of the list, and with one of the shape
+// that there was before.
 func refused(t *testing.T, b *tallytest.Bench, waves []account.Wave) {
 	t.Helper()
-	latest := waves[0].ID
-	for _, w := range waves {
-		if w.Cause == release.WaveAdvisories {
-			latest = w.ID
-			break
-		}
+	first, err := b.Store.NewFindings(t.Context(), account.Page{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
 	}
+	latest := first.Items[0].Wave
 	of, err := b.Store.WaveDetail(t.Context(), latest, account.WavePages{Findings: account.Page{Limit: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, p := range map[string]account.WavePages{
 		"of another list":      {Verdicts: account.Page{After: of.Findings.Next}},
+		"of the new findings":  {Findings: account.Page{After: first.Next}},
 		"with a zero byte":     {Verdicts: account.Page{After: cursor(t, fmt.Sprintf("verdicts of wave %d", latest), "1", "a\x00", "b", "1")}},
 		"without a number":     {Evidence: account.Page{After: cursor(t, fmt.Sprintf("evidence of wave %d", latest), "x")}},
 		"with too few of them": {Findings: account.Page{After: cursor(t, fmt.Sprintf("findings of wave %d", latest), "1")}},
@@ -188,5 +193,9 @@ func refused(t *testing.T, b *tallytest.Bench, waves []account.Wave) {
 		if _, err := b.Store.WaveDetail(t.Context(), w.ID, account.WavePages{Findings: account.Page{After: of.Findings.Next}}); !errors.Is(err, account.ErrCursor) {
 			t.Errorf("a cursor of another wave: got %v", err)
 		}
+	}
+	old, err := b.Store.NewFindings(t.Context(), account.Page{After: cursor(t, "new findings", fmt.Sprint(latest))})
+	if err != nil || len(old.Items) != many || old.Items[0].Wave >= latest {
+		t.Errorf("a cursor that names a wave alone: got %d, %v; want those of the waves before", len(old.Items), err)
 	}
 }
