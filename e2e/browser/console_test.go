@@ -138,8 +138,7 @@ func TestConsole(t *testing.T) {
 
 func signIn(t *testing.T, b *tab, d *demo) {
 	t.Helper()
-	b.do(t, chromedp.Navigate(d.console+"/activity"), chromedp.WaitVisible(`input[name=token]`, chromedp.ByQuery))
-	if at := b.location(t); !strings.HasPrefix(at, "/login?next=") {
+	if at := b.arrive(t, http.StatusOK, chromedp.Navigate(d.console+"/activity")); !strings.HasPrefix(at, "/login?next=") {
 		t.Errorf("got to %s, want to be asked who it is", at)
 	}
 	b.accessible(t, "sign in")
@@ -264,14 +263,13 @@ func everyPage(t *testing.T, b *tab, all []pageOf) {
 func missing(t *testing.T, b *tab, component string) {
 	t.Helper()
 	for _, path := range []string{component + "/-/v9.9.9", "/components/nowhere.example/x", "/advisories/CVE-0000-0", "/activity/waves/999999", "/nothing"} {
-		b.do(t, chromedp.Navigate(b.home+path), chromedp.WaitReady("body", chromedp.ByQuery))
-		b.mu.Lock()
-		status := b.status[b.home+path]
-		b.notes = nil // Chromium logs a 404 as an error
-		b.mu.Unlock()
-		if status != http.StatusNotFound {
-			t.Errorf("%s: got status %d, want 404", path, status)
+		if at := b.arrive(t, http.StatusNotFound, chromedp.Navigate(b.home+path)); at != path {
+			t.Errorf("%s: got to %s, want to be told that there is nothing", path, at)
+		}
+		if title := b.text(t, "h1"); title != "Not found" {
+			t.Errorf("%s: says %q, want %q", path, title, "Not found")
 		}
 		b.accessible(t, path)
+		b.clean(t, path)
 	}
 }
