@@ -42,6 +42,9 @@ type tab struct {
 	notes []string // errors of the console, and requests to other hosts
 	// expected are notes that are no fault, and how often: see arrive.
 	expected map[string]int
+	// sources are the addresses that event sources asked, told the kinds of events that
+	// they got.
+	sources, told []string
 }
 
 // openBrowser starts Chromium, and returns how to open tabs in it. Where there is none,
@@ -113,6 +116,11 @@ func (b *tab) note(event any) {
 		if u, err := url.Parse(e.Request.URL); err == nil && u.Scheme != "data" && u.Scheme != "blob" && !strings.HasPrefix(e.Request.URL, b.home+"/") {
 			b.notes = append(b.notes, "request to another host: "+e.Request.URL)
 		}
+		if e.Type == network.ResourceTypeEventSource {
+			b.sources = append(b.sources, strings.TrimPrefix(e.Request.URL, b.home))
+		}
+	case *network.EventEventSourceMessageReceived:
+		b.told = append(b.told, e.EventName)
 	}
 }
 

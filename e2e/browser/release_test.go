@@ -64,37 +64,6 @@ func files(t *testing.T, b *tab, newer string) {
 	}
 }
 
-// rescan asks for another look at a release, and follows it without loading the page again.
-func rescan(t *testing.T, b *tab, newer string) {
-	t.Helper()
-	b.visit(t, newer)
-	looked := func() string {
-		var at string
-		b.do(t, chromedp.Evaluate(`(document.querySelector(".title .summary p:nth-of-type(2) time") || {dateTime: ""}).dateTime`, &at))
-		return at
-	}
-	before := looked()
-	b.follow(t, chromedp.Click(`form.rescan button`, chromedp.ByQuery))
-	if at := b.location(t); at != newer+"?asked=1" {
-		t.Errorf("a rescan leads to %s, want %s?asked=1", at, newer)
-	}
-	b.accessible(t, "after a rescan")
-	b.do(t, chromedp.WaitVisible(`.is-asked strong`, chromedp.ByQuery))
-	steps := b.text(t, ".steps")
-	for _, want := range []string{"Asked for by", "Taken by a worker", "Papers looked at", "Judged"} {
-		if !strings.Contains(steps, want) {
-			t.Errorf("got %q, want %q in it", steps, want)
-		}
-	}
-	if strings.Contains(b.text(t, "#live"), "Fetch advisories") {
-		t.Errorf("got %q, want nothing but this rescan", b.text(t, "#live"))
-	}
-	b.follow(t, chromedp.Click(`.is-asked a`, chromedp.ByQuery))
-	if at := looked(); at == "" || at == before {
-		t.Errorf("papers looked at: %q, and before %q", at, before)
-	}
-}
-
 // compareAnother names a release that is not there, and then one that is.
 func compareAnother(t *testing.T, b *tab) {
 	t.Helper()
