@@ -82,8 +82,8 @@ func TestConsole(t *testing.T) {
 		{"make a token, and revoke it", func(t *testing.T) { token(t, b, d) }},
 		{"sort lists", func(t *testing.T) { sorted(t, b, older) }},
 		{"the keyboard gets everywhere", func(t *testing.T) {
-			for _, p := range []string{"/", older, older + "/findings", "/settings/tokens"} {
-				stops(t, b, p)
+			for _, p := range pages(t, b, web) {
+				stops(t, b, p.path)
 			}
 		}},
 		{"download an SBOM and verify it", func(t *testing.T) { download(t, b, d, web, newer, path) }},

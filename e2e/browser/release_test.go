@@ -128,25 +128,3 @@ func sorted(t *testing.T, b *tab, older string) {
 		}
 	}
 }
-
-// stops walks through a page with the tab key, and wants every stop to be seen, and to
-// come in the order of the page.
-func stops(t *testing.T, b *tab, path string) {
-	t.Helper()
-	b.visit(t, path)
-	b.do(t, chromedp.Evaluate(`window.stops = []`, nil))
-	const many = 40
-	for range many {
-		b.do(t, chromedp.KeyEvent(kb.Tab), chromedp.Evaluate(`(() => {
-			const e = document.activeElement, r = e.getBoundingClientRect(), s = getComputedStyle(e), last = stops.at(-1);
-			stops.push(e);
-			e.dataset.seen = String(r.width > 0 && r.bottom > 0 && r.top < innerHeight && (s.outlineStyle !== "none" || e.className === "skip"));
-			e.dataset.order = String(!last || last === e || Boolean(last.compareDocumentPosition(e) & Node.DOCUMENT_POSITION_FOLLOWING) || e === document.body);
-		})()`, nil))
-	}
-	var wrong []string
-	b.do(t, chromedp.Evaluate(`stops.filter(e => e !== document.body && (e.dataset.seen !== "true" || e.dataset.order !== "true")).map(e => e.outerHTML.slice(0, 200))`, &wrong))
-	for _, e := range wrong {
-		t.Errorf("%s: a stop that is not seen, or out of order: %s", path, e)
-	}
-}
