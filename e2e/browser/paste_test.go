@@ -127,7 +127,7 @@ func paste(t *testing.T, b *tab, d *demo, newer, path string) {
 }
 
 // reproduce runs the commands that reproduce a release up to where they would build: with
-// a build that is not there.
+// a build that is not there, or one that only says what came out.
 func reproduce(t *testing.T, b *tab, d *demo, newer, path string) {
 	t.Helper()
 	b.visit(t, newer)
@@ -145,14 +145,46 @@ func reproduce(t *testing.T, b *tab, d *demo, newer, path string) {
 	if code != 3 || !strings.Contains(errs, "make snapshot") {
 		t.Errorf("reproduce by digest: ends with %d, want 3, because nothing was built there\n%s\n%s", code, texts["reproduce-image"], errs)
 	}
-	for id, want := range map[string][]string{
-		"reproduce-release": {"TALLYMAN_REGISTRY=" + d.registry + "/tallyman ", "tallyman reproduce " + newVersion, "--key "},
-		"reproduce-tag":     {"git checkout " + newVersion, "make snapshot", "rehearsal/digests.txt"},
-	} {
-		for _, part := range want {
-			if !strings.Contains(texts[id], part) {
-				t.Errorf("%s: got %q, want %q in it", id, texts[id], part)
+	want := []string{"TALLYMAN_REGISTRY=" + d.registry + "/tallyman ", "tallyman reproduce " + newVersion, "--key "}
+	for _, part := range want {
+		if !strings.Contains(texts["reproduce-release"], part) {
+			t.Errorf("reproduce-release: got %q, want %q in it", texts["reproduce-release"], part)
+		}
+	}
+	digest := b.text(t, ".title code.digest")
+	byHand(t, d, path, texts["reproduce-tag"], digest, "")
+	byHand(t, d, path, texts["reproduce-source"], digest, "source")
+}
+
+// byHand pastes what clones a release and builds it there, with the clone that was released
+// for the project's repository. The build itself takes minutes and is what e2e/reproduce
+// is for: make notes here how it was called, and says that a digest came out.
+func byHand(t *testing.T, d *demo, path, text, digest, from string) {
+	t.Helper()
+	source := regexp.MustCompile(`git clone (https://\S+) `).FindStringSubmatch(text)
+	if source == nil {
+		t.Errorf("got %q, want it to clone the source", text)
+		return
+	}
+	for _, built := range []string{digest, "sha256:" + strings.Repeat("0", 64)} {
+		own := t.TempDir()
+		s := &shell{dir: t.TempDir(), path: own + string(os.PathListSeparator) + path}
+		for file, content := range map[string]string{
+			// The key lies beside the clone: see e2e/cmd/demo.
+			filepath.Join(s.dir, ".gitconfig"): "[url \"" + filepath.Join(filepath.Dir(d.key), "clone") + "\"]\n\tinsteadOf = " + source[1] + "\n",
+			filepath.Join(own, "make"): "#!/bin/sh\nset -e\ntest -f go.mod\ngit describe --exact-match --tags\n" +
+				"echo \"from=$TALLYMAN_BINARY_FROM make $*\"\nmkdir -p rehearsal\necho \"x/web " + built + "\" >rehearsal/digests.txt\n",
+		} {
+			if err := os.WriteFile(file, []byte(content), 0o700); err != nil {
+				t.Fatal(err)
 			}
+		}
+		out, errs, code := s.run(t, text)
+		if want := newVersion + "\nfrom=" + from + " make snapshot\n"; !strings.Contains(out, want) {
+			t.Errorf("paste %q: printed %q, want %q\n%s", text, out, want, errs)
+		}
+		if (code == 0) != (built == digest) {
+			t.Errorf("paste %q: ends with %d where %s was built, and %s is that of the release\n%s", text, code, built, digest, errs)
 		}
 	}
 }
