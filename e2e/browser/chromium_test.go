@@ -30,8 +30,13 @@ import (
 //go:embed testdata/axe.min.js
 var axe string
 
-// stepTakes bounds one step in the browser.
-const stepTakes = 30 * time.Second
+const (
+	// stepTakes bounds one step in the browser.
+	stepTakes = 30 * time.Second
+	// axeTakes bounds what axe does with a page: the longest, that of the API, takes it
+	// half a minute where others use the machine too.
+	axeTakes = 3 * time.Minute
+)
 
 // tab is a tab of a browser that notes what should not happen.
 type tab struct {
@@ -142,7 +147,12 @@ func (b *tab) clean(t *testing.T, where string) {
 
 func (b *tab) do(t *testing.T, actions ...chromedp.Action) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepTakes)
+	b.doWithin(t, stepTakes, actions...)
+}
+
+func (b *tab) doWithin(t *testing.T, takes time.Duration, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, takes)
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		// For the message only.
@@ -216,7 +226,7 @@ func (b *tab) arrive(t *testing.T, status int64, actions ...chromedp.Action) str
 func (b *tab) accessible(t *testing.T, where string) {
 	t.Helper()
 	var raw string
-	b.do(t, chromedp.Evaluate(axe+";0", nil), chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(
+	b.doWithin(t, axeTakes, chromedp.Evaluate(axe+";0", nil), chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(
 		r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.slice(0, 5).map(n => n.html.slice(0, 200) + " " + n.failureSummary)}))))`, &raw,
 		func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 	var violations []struct {
@@ -238,8 +248,15 @@ type appearance struct {
 	scheme string
 }
 
+// appearances are those that pictures are kept of.
 func appearances() []appearance {
 	return []appearance{{"1440-light", 1440, "light"}, {"1440-dark", 1440, "dark"}, {"390-light", 390, "light"}, {"390-dark", 390, "dark"}}
+}
+
+// between are widths that layouts break at, and nobody needs pictures of: a tablet, and a
+// large screen.
+func between() []appearance {
+	return []appearance{{"768-light", 768, "light"}, {"1920-light", 1920, "light"}}
 }
 
 // look shows the tab as it is looked at, and wants no part of the page to lie outside of

@@ -15,6 +15,9 @@ const (
 	oldVersion, newVersion = "v1.0.0", "v1.1.0"
 	cve, advisory          = "CVE-2026-99007", "DEMO-2026-0007"
 	module                 = "github.com/google/go-cmp"
+
+	// nothing is a search that finds nothing.
+	nothing = "/search?q=nothing-of-that-name"
 )
 
 func TestConsole(t *testing.T) {
@@ -88,6 +91,12 @@ func TestConsole(t *testing.T) {
 		}},
 		{"download an SBOM and verify it", func(t *testing.T) { download(t, b, d, web, newer, path) }},
 		{"follow a rescan", func(t *testing.T) { rescan(t, b, newer) }},
+		{"find nothing", func(t *testing.T) {
+			b.visit(t, nothing)
+			if text := b.text(t, "#results"); !strings.Contains(text, "Nothing was found") || strings.Contains(text, oldVersion) {
+				t.Errorf("got %q, want to be told that nothing was found", text)
+			}
+		}},
 		{"search as you type", func(t *testing.T) {
 			b.visit(t, "/advisories")
 			b.do(t, chromedp.SendKeys("#q", "go-cmp", chromedp.ByID), chromedp.SetValue("#q", module, chromedp.ByID), chromedp.SendKeys("#q", " ", chromedp.ByID),
@@ -169,7 +178,7 @@ func pages(t *testing.T, b *tab, web string) []pageOf {
 		{"compare", "/compare?" + url.Values{"repository": {web}, "from": {oldVersion}, "to": {newVersion}}.Encode()},
 		{"compare-choose", "/compare"},
 		{"search", "/search?q=" + cve},
-		{"search-none", "/search?q=nothing-of-that-name"},
+		{"search-none", nothing},
 		{"advisories", "/advisories"},
 		{"advisory", "/advisories/" + advisory},
 		{"activity", "/activity"},
@@ -198,6 +207,10 @@ func everyPage(t *testing.T, b *tab, all []pageOf) {
 				b.accessible(t, p.path+" at "+a.name)
 				b.shoot(t, shotName(dir, p.name, a))
 			}
+			for _, a := range between() {
+				b.look(t, a, p.path)
+				b.accessible(t, p.path+" at "+a.name)
+			}
 			b.clean(t, p.path)
 		})
 	}
@@ -213,7 +226,10 @@ func missing(t *testing.T, b *tab, component string) {
 		if title := b.text(t, "h1"); title != "Not found" {
 			t.Errorf("%s: says %q, want %q", path, title, "Not found")
 		}
-		b.accessible(t, path)
+		for _, a := range append(appearances(), between()...) {
+			b.look(t, a, path)
+			b.accessible(t, path+" at "+a.name)
+		}
 		b.clean(t, path)
 	}
 }
