@@ -21,6 +21,8 @@ type pipelineFile struct {
 		ID     string `json:"id"`
 		Main   string `json:"main"`
 		Binary string `json:"binary"`
+		// Compiler is what the compiler is told, which is weighed for each program.
+		Compiler []string `json:"gcflags"`
 	} `json:"builds"`
 	Archives   []named          `json:"archives"`
 	Packages   []named          `json:"nfpms"`
@@ -116,11 +118,17 @@ func TestEveryImageGoesThroughEveryStep(t *testing.T) {
 	}
 }
 
-// TestDockerfilesDifferInWhatTheyPackAlone: up to the last stage they are one text.
+// TestDockerfilesDifferInWhatTheyPackAlone: up to the last stage they are one text, but for
+// what the compiler is told of each program, which is what the pipeline says.
 func TestDockerfilesDifferInWhatTheyPackAlone(t *testing.T) {
 	t.Parallel()
 	var first string
-	for _, entry := range readPipeline(t).Images {
+	p := readPipeline(t)
+	compiler := make(map[string]string)
+	for _, build := range p.Builds {
+		compiler[build.Binary] = " -gcflags=" + strings.Join(build.Compiler, " ") + " "
+	}
+	for _, entry := range p.Images {
 		name := nameOf(t, entry)
 		text, err := os.ReadFile(filepath.Join(root, "build", "Dockerfile."+name))
 		if err != nil {
@@ -130,6 +138,10 @@ func TestDockerfilesDifferInWhatTheyPackAlone(t *testing.T) {
 		if !found || !strings.Contains(last, "\nUSER 65532:65532\n") || !strings.Contains(last, "\nWORKDIR /var/lib/tallyman\n") || !strings.Contains(last, `ENTRYPOINT ["/`+name+`"]`) {
 			t.Errorf("Dockerfile.%s: expected labels, user, folder and entrypoint in the last stage, found\n%s", name, last)
 		}
+		if flags := compiler[name]; strings.Count(shared, flags) != 1 {
+			t.Errorf("Dockerfile.%s: expected%sonce, as in .goreleaser.yaml", name, flags)
+		}
+		shared = strings.Replace(shared, compiler[name], " -gcflags ", 1)
 		for _, place := range []string{"`" + name + "`", "Dockerfile." + name, "/out/" + name, "./cmd/" + name, "$TARGETPLATFORM/" + name, " /" + name + "\n"} {
 			shared = strings.ReplaceAll(shared, place, strings.Replace(place, name, "NAME", 1))
 		}
