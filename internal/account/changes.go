@@ -3,6 +3,7 @@ package account
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/tallyman-io/tallyman/internal/release"
@@ -37,7 +38,11 @@ func NewShipped(purls []string) Shipped {
 			all = append(all, named{base, version})
 		}
 	}
-	slices.SortFunc(all, func(a, b named) int { return cmp.Or(cmp.Compare(a.base, b.base), cmp.Compare(a.version, b.version)) })
+	// Not slices.SortFunc: it is code anew for each type.
+	sort.Slice(all, func(i, j int) bool {
+		a, b := &all[i], &all[j]
+		return a.base < b.base || a.base == b.base && a.version < b.version
+	})
 	all = slices.Compact(all)
 	shipped, versions, first := make(Shipped, 0, len(all)), make([]string, len(all)), 0
 	for i := range all {

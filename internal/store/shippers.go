@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 )
@@ -50,7 +51,8 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 	if err != nil {
 		return found, fmt.Errorf("read releases: %w", err)
 	}
-	slices.SortStableFunc(all, func(a, b account.Standing) int { return of[b.Key].compare(of[a.Key].place) })
+	// Not slices.SortStableFunc: it is code anew for each type.
+	sort.SliceStable(all, func(i, j int) bool { return of[all[j].Key].compare(of[all[i].Key].place) < 0 })
 	if err := complete(ctx, tx, pointers(all), false); err != nil {
 		return found, err
 	}
