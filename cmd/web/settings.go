@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/console"
 )
@@ -17,6 +18,15 @@ func shown(values []config.Value) []console.Setting {
 			text = strings.Join(list, ", ")
 		}
 		all = append(all, console.Setting{Key: v.Key, Value: text, Origin: v.Origin})
+	}
+	return all
+}
+
+// told are [shown] for the API.
+func told(values []config.Value) []wire.Setting {
+	all := make([]wire.Setting, 0, len(values))
+	for _, s := range shown(values) {
+		all = append(all, wire.Setting(s))
 	}
 	return all
 }

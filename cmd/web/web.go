@@ -152,7 +152,7 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	}
 	b := &building{store: db, shared: newReading(db, e.Log, e.Now), mux: http.NewServeMux()}
 	b.api, err = api.New(api.Config{
-		Store: audited{b.shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now,
+		Store: audited{b.shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now, Settings: told(e.Settings),
 		ReleasePage: console.ReleasePage, AdvisoryPage: console.AdvisoryPage,
 	})
 	if err != nil {

@@ -102,40 +102,6 @@ type Request struct {
 	By string
 }
 
-// JobState says what becomes of a job that somebody waits for.
-type JobState string
-
-const (
-	// JobNone: no job waits or runs.
-	JobNone JobState = ""
-	// JobWaiting: it waits for its turn.
-	JobWaiting JobState = "waiting"
-	// JobRunning: a worker does it.
-	JobRunning JobState = "running"
-	// JobRetrying: it failed, and is tried again.
-	JobRetrying JobState = "retrying"
-)
-
-// Asked is the latest request for a look at an image, or at a repository, and what came
-// of it. Times are zero for what has not happened.
-type Asked struct {
-	// At is zero when nobody asked.
-	At time.Time
-	By string
-	// TakenAt is when a worker queued it, and Job what became of that.
-	TakenAt time.Time
-	Job     JobState
-	// LookedAt is when the latest look was: before At, it is not the one that was asked
-	// for.
-	LookedAt time.Time
-	// Judging: something that touched the image is not judged yet. Never of a repository.
-	Judging bool
-	// JudgedAt is when the latest verdict was reached that differed from the one before.
-	JudgedAt time.Time
-	// Workers counts the processes that are alive.
-	Workers int
-}
-
 // Upload is an SBOM that somebody hands in for an image whose registry cannot hold it.
 type Upload struct {
 	Repository string

@@ -8,12 +8,12 @@ import (
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 )
 
-func (a *API) feeds(ctx context.Context, _ *nothing) (answer, error) {
+func (a *API) feeds(ctx context.Context, _ *nothing) (*answer, error) {
 	data, err := a.cfg.Store.AdvisoryData(ctx)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{body: wire.AdvisoryDataOf(&data)}, nil
+	return &answer{body: wire.AdvisoryDataOf(&data)}, nil
 }
 
 type advisoryFilter struct {
@@ -25,12 +25,12 @@ type advisoryFilter struct {
 	Sort      string `query:"sort" enum:"modified,published,id" doc:"modified, the newest first, is the default."`
 }
 
-func (a *API) advisories(ctx context.Context, in *advisoryFilter) (answer, error) {
+func (a *API) advisories(ctx context.Context, in *advisoryFilter) (*answer, error) {
 	found, err := a.cfg.Store.Advisories(ctx, account.AdvisoryQuery{
 		Ecosystem: in.Ecosystem, Severity: in.Severity, Found: in.Found, Sort: in.Sort,
 	}, in.account())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	return listed(wire.ListOf(found, wire.AdvisoryOf)), nil
 }
@@ -39,12 +39,12 @@ type ofAdvisory struct {
 	ID string `path:"id" maxLength:"200" example:"GO-2024-2687" doc:"What OSV calls it, or an alias of that."`
 }
 
-func (a *API) advisory(ctx context.Context, in *ofAdvisory) (answer, error) {
+func (a *API) advisory(ctx context.Context, in *ofAdvisory) (*answer, error) {
 	found, err := a.cfg.Store.Advisory(ctx, in.ID)
 	if err != nil {
-		return answer{}, in.orMissing(err)
+		return nil, in.orMissing(err)
 	}
-	return answer{body: wire.AdvisoryDetailOf(&found)}, nil
+	return &answer{body: wire.AdvisoryDetailOf(&found)}, nil
 }
 
 func (in *ofAdvisory) orMissing(err error) error {
@@ -59,18 +59,18 @@ type releasesOfAdvisory struct {
 	hits
 }
 
-func (a *API) advisoryReleases(ctx context.Context, in *releasesOfAdvisory) (answer, error) {
+func (a *API) advisoryReleases(ctx context.Context, in *releasesOfAdvisory) (*answer, error) {
 	found, err := a.cfg.Store.AdvisoryReleases(ctx, in.ID, in.account())
 	if err != nil {
-		return answer{}, in.orMissing(err)
+		return nil, in.orMissing(err)
 	}
 	return listed(wire.ListOf(found, wire.HitOf)), nil
 }
 
-func (a *API) newFindings(ctx context.Context, in *page) (answer, error) {
+func (a *API) newFindings(ctx context.Context, in *page) (*answer, error) {
 	found, err := a.cfg.Store.NewFindings(ctx, in.account())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	return listed(wire.ListOf(found, wire.NewFindingOf)), nil
 }

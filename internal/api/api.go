@@ -36,6 +36,8 @@ type Config struct {
 	// HooksSecret is what registries are known by that tell of pushes; without one they
 	// cannot.
 	HooksSecret string
+	// Settings are those of web that are in force, without secrets.
+	Settings []wire.Setting
 	// Version is that of the program, for what it writes.
 	Version string
 	// Now is the clock; nil is time.Now.
@@ -113,8 +115,8 @@ func (a *API) Missing() http.Handler {
 // OpenAPI is the document, JSON.
 func (a *API) OpenAPI() []byte { return a.document }
 
-func (a *API) openAPI(context.Context, *nothing) (answer, error) {
-	return answer{raw: a.document, media: "application/openapi+json"}, nil
+func (a *API) openAPI(context.Context, *nothing) (*answer, error) {
+	return &answer{raw: a.document, media: "application/openapi+json"}, nil
 }
 
 // allowed are the methods that a path has.

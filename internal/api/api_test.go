@@ -19,6 +19,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/api"
 	"github.com/tallyman-io/tallyman/internal/api/apitest"
+	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
@@ -42,6 +43,7 @@ func serveWith(t testing.TB, store api.Store, secret string) *server {
 	t.Helper()
 	a, err := api.New(api.Config{
 		Store: store, HooksSecret: secret, Version: "v0.0.0-test", Now: noonOfTests,
+		Settings: []wire.Setting{{Key: "access.anonymous", Value: "none", Origin: "default"}, {Key: "database.url", Value: "postgres://tally:xxxxx@db/tally", Origin: "TALLYMAN_DATABASE_URL"}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +94,9 @@ func reads() map[string]string {
 		"packages": of11 + "/packages", "packages-csv": of11 + "/packages.csv", "packages-csv-not-examined": of12 + "/packages.csv",
 		"compare": base + "/compare?from=ghcr.io/acme/web:v1.0.0&to=ghcr.io/acme/web:v1.1.0", "search": base + "/search?q=example.com/a@%3C1.0.1", "search-advisory": base + "/search?q=CVE-2026-1",
 		"verdict": base + "/verdicts/" + string(storetest.DigestOf("v1.0.0")), "verdict-of-a-platform": base + "/verdicts/" + string(arm64),
-		"sbom": of11 + "/sbom?format=spdx", "vex": of11 + "/vex", "documents": of11 + "/documents", "document": base + "/documents/" + string(storetest.DigestOf(string(cdx))),
+		"sbom": of11 + "/sbom?format=spdx", "vex": of11 + "/vex", "receipt": of11 + "/receipt", "component-rescan": ofC + "/rescan", "release-rescan": of11 + "/rescan", "release-rescan-never": of10 + "/rescan",
+		"audit": base + "/audit", "audit-second": base + "/audit?limit=1&cursor=9", "tokens": base + "/tokens?limit=2", "settings": base + "/settings?limit=1", "components-second": base + "/components?limit=1",
+		"documents": of11 + "/documents", "document": base + "/documents/" + string(storetest.DigestOf(string(cdx))),
 		"feeds": base + "/feeds", "advisories": base + "/advisories?severity=critical&found=true", "advisory": base + "/advisories/GO-2026-0001",
 		"advisory-releases": base + "/advisories/GO-2026-0001/releases", "new-findings": base + "/findings", "activity": base + "/activity", "wave": base + "/waves/7", "wave-second": base + "/waves/7?limit=1&findings_cursor=x&evidence_cursor=x",
 		"dossier": of11 + "/dossier", "dossier-state": of11 + "/dossier/state", "dossier-state-making": of10 + "/dossier/state", "dossier-state-failed": of12 + "/dossier/state",
@@ -129,14 +133,14 @@ func TestEveryReadAnswersAsItsGoldenFile(t *testing.T) {
 func golden(t *testing.T, name string, w *httptest.ResponseRecorder) {
 	t.Helper()
 	var got bytes.Buffer
-	for _, header := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Cross-Origin-Resource-Policy", "Link", "Vary"} {
+	for _, header := range []string{"Content-Type", "Content-Disposition", "Cache-Control", "Cross-Origin-Resource-Policy", "Link", "Vary", "Advisory-Data-As-Of"} {
 		if value := w.Header().Get(header); value != "" {
 			got.WriteString(header + ": " + value + "\n")
 		}
 	}
 	got.WriteString("\n")
 	body := w.Body.Bytes()
-	if strings.HasSuffix(w.Header().Get("Content-Type"), "json") && !slices.Contains([]string{"sbom", "vex", "document"}, name) {
+	if strings.HasSuffix(w.Header().Get("Content-Type"), "json") && !slices.Contains([]string{"sbom", "vex", "document", "receipt"}, name) {
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, body, "", "  "); err != nil {
 			t.Fatalf("not JSON: %v: %s", err, body)
@@ -210,6 +214,12 @@ func TestRolesAndScopes(t *testing.T) {
 			case strings.HasSuffix(r.Pattern, "/dossier"):
 				want, scope = access.Auditor, grant.Read
 			}
+		}
+		switch r.Pattern {
+		case base + "/audit":
+			want = access.Auditor
+		case base + "/tokens":
+			want, scope = access.Operator, grant.Tokens
 		}
 		kind := access.API
 		if strings.Contains(r.Pattern, "/hooks/") {

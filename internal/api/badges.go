@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -18,12 +19,12 @@ type badgeOfComponent struct {
 	badgeOf
 }
 
-func (a *API) componentBadge(ctx context.Context, in *badgeOfComponent) (answer, error) {
+func (a *API) componentBadge(ctx context.Context, in *badgeOfComponent) (*answer, error) {
 	c, err := a.findComponent(ctx, &in.ofComponent)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return badgeFor(in.Badge, c.Latest), nil
+	return a.badge(ctx, in.Badge, c.Latest)
 }
 
 type badgeOfRelease struct {
@@ -31,16 +32,23 @@ type badgeOfRelease struct {
 	badgeOf
 }
 
-func (a *API) releaseBadge(ctx context.Context, in *badgeOfRelease) (answer, error) {
+func (a *API) releaseBadge(ctx context.Context, in *badgeOfRelease) (*answer, error) {
 	r, err := a.find(ctx, &in.ofRelease)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return badgeFor(in.Badge, &r.Standing), nil
+	return a.badge(ctx, in.Badge, &r.Standing)
 }
 
-// badgeFor draws a badge; of no release everything is unknown.
-func badgeFor(which string, s *account.Standing) answer {
+// badge draws a badge; of no release everything is unknown.
+func (a *API) badge(ctx context.Context, which string, s *account.Standing) (*answer, error) {
+	note, err := a.asOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// To the day, so that a badge is not another one whenever a feed was fetched.
+	note, _, _ = strings.Cut(note, "T")
+	note = "advisory data: " + note
 	if s == nil {
 		s = new(account.Standing)
 	}
@@ -52,19 +60,19 @@ func badgeFor(which string, s *account.Standing) answer {
 		if known {
 			n = *counts.Critical
 		}
-		svg = badge.Critical(n, known)
+		svg = badge.Critical(n, known, note)
 	case "release.svg":
-		svg = badge.SVG("release", "unknown", badge.Unknown)
+		svg = badge.SVG("release", "unknown", "", badge.Unknown)
 		if s.Version != "" {
-			svg = badge.SVG("release", s.Version, badge.Good)
+			svg = badge.SVG("release", s.Version, "", badge.Good)
 		}
 	case "build.svg":
-		svg = badge.SVG("build", "unknown", badge.Unknown)
+		svg = badge.SVG("build", "unknown", "", badge.Unknown)
 		if took, ok := s.Build.Duration(); ok {
-			svg = badge.SVG("build", took.Round(time.Second).String(), badge.Good)
+			svg = badge.SVG("build", took.Round(time.Second).String(), "", badge.Good)
 		}
 	default:
-		svg = badge.Verdict(wire.VerdictOf(s.Now).Result)
+		svg = badge.Verdict(wire.VerdictOf(s.Now).Result, note)
 	}
-	return answer{raw: svg, media: badge.ContentType}
+	return &answer{raw: svg, media: badge.ContentType}, nil
 }

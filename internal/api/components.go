@@ -10,10 +10,10 @@ import (
 )
 
 // listed is an answer with a part of a list.
-func listed[T any](l wire.List[T]) answer { return answer{body: l, next: l.Next} }
+func listed(p *wire.Part) *answer { return &answer{body: p, next: p.Next} }
 
 // whole is an answer with a list that has one part.
-func whole[A, T any](items []A, each func(*A) T) answer {
+func whole[A, T any](items []A, each func(*A) T) *answer {
 	return listed(wire.ListOf(account.List[A]{Items: items, Total: len(items)}, each))
 }
 
@@ -25,21 +25,29 @@ func (c *ofComponent) repository() string { return wire.Repository(c.Repository)
 
 func (r *ofRelease) ref() account.Ref { return account.Ref{Repository: r.repository(), Name: r.Name} }
 
-func (a *API) components(ctx context.Context, _ *nothing) (answer, error) {
+func (a *API) components(ctx context.Context, in *page) (*answer, error) {
 	all, err := a.cfg.Store.Components(ctx)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	now := a.cfg.Now()
-	return whole(all, func(c *account.Component) wire.Component { return wire.ComponentOf(c, now) }), nil
+	return partOf(part(in, "components", all, componentKey, func(c *account.Component) wire.Component { return wire.ComponentOf(c, now) }))
 }
 
-func (a *API) component(ctx context.Context, in *ofComponent) (answer, error) {
+// componentKey has the order of components: those that are watched are first.
+func componentKey(c *account.Component) string {
+	if c.Watched {
+		return "0" + c.Repository
+	}
+	return "1" + c.Repository
+}
+
+func (a *API) component(ctx context.Context, in *ofComponent) (*answer, error) {
 	c, err := a.findComponent(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{body: wire.ComponentOf(&c, a.cfg.Now())}, nil
+	return &answer{body: wire.ComponentOf(&c, a.cfg.Now())}, nil
 }
 
 // findComponent reads a component; one that is not there is a problem that names it.
@@ -59,18 +67,18 @@ type releasesOfComponent struct {
 	Sort   string `query:"sort" enum:"version,seen" doc:"version, the newest first, is the default; seen: those first seen last first."`
 }
 
-func (a *API) componentReleases(ctx context.Context, in *releasesOfComponent) (answer, error) {
+func (a *API) componentReleases(ctx context.Context, in *releasesOfComponent) (*answer, error) {
 	found, err := a.releasesOf(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	return listed(wire.ListOf(found, wire.ReleaseOf)), nil
 }
 
-func (a *API) kpis(ctx context.Context, in *releasesOfComponent) (answer, error) {
+func (a *API) kpis(ctx context.Context, in *releasesOfComponent) (*answer, error) {
 	found, err := a.releasesOf(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	return listed(wire.ListOf(found, wire.KPIOf)), nil
 }
@@ -87,15 +95,20 @@ func (a *API) releasesOf(ctx context.Context, in *releasesOfComponent) (account.
 	return found, err
 }
 
-func (a *API) repairs(ctx context.Context, in *ofComponent) (answer, error) {
-	if _, err := a.findComponent(ctx, in); err != nil {
-		return answer{}, err
+type repairsOfComponent struct {
+	ofComponent
+	page
+}
+
+func (a *API) repairs(ctx context.Context, in *repairsOfComponent) (*answer, error) {
+	if _, err := a.findComponent(ctx, &in.ofComponent); err != nil {
+		return nil, err
 	}
 	all, err := a.cfg.Store.Repairs(ctx, in.repository())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return whole(all, wire.RepairOf), nil
+	return partOf(part(&in.page, "repairs", all, func(r *account.Repair) string { return r.ID + " " + r.From }, wire.RepairOf))
 }
 
 type allReleases struct {
@@ -104,10 +117,10 @@ type allReleases struct {
 	Result string `query:"result" enum:"pass,fail,unknown" doc:"Only those whose verdict now is this."`
 }
 
-func (a *API) releases(ctx context.Context, in *allReleases) (answer, error) {
+func (a *API) releases(ctx context.Context, in *allReleases) (*answer, error) {
 	found, err := a.cfg.Store.Releases(ctx, account.ReleaseQuery{Sort: "seen", Result: release.Result(in.Result)}, in.account())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	return listed(wire.ListOf(found, wire.ReleaseOf)), nil
 }

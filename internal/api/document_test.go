@@ -153,6 +153,9 @@ func (o *operation) answers(schemas huma.Registry) *huma.Response {
 	if o.method == http.MethodGet && o.cache != cacheNever {
 		r.Headers["ETag"] = &huma.Param{Description: "For If-None-Match.", Schema: text}
 	}
+	if o.counts() {
+		r.Headers[asOfHeader] = &huma.Param{Description: "Of which time the advisory data are that it counts with: when the oldest feed was last known to be complete (RFC 3339), or unknown.", Schema: text}
+	}
 	if o.paged {
 		r.Headers["Link"] = &huma.Param{Description: "The next part, rel=next (RFC 8288).", Schema: text}
 	}

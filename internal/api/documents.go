@@ -23,7 +23,7 @@ type choosingSBOM struct {
 	Format   string `query:"format" enum:"spdx,cyclonedx" doc:"The format."`
 }
 
-func (a *API) sbom(ctx context.Context, in *choosingSBOM) (answer, error) {
+func (a *API) sbom(ctx context.Context, in *choosingSBOM) (*answer, error) {
 	return a.choose(ctx, &in.ofRelease, release.PaperSBOM, func(d *account.Document) bool {
 		return (in.Platform == "" || d.On == in.Platform) && (in.Format == "" || strings.EqualFold(d.Format, in.Format))
 	})
@@ -36,18 +36,20 @@ type choosingVEX struct {
 	Document string `query:"document" pattern:"^sha256:[0-9a-f]{64}$" doc:"The digest of the document."`
 }
 
-func (a *API) vex(ctx context.Context, in *choosingVEX) (answer, error) {
-	return a.choose(ctx, &in.ofRelease, release.PaperVEX, func(d *account.Document) bool {
-		return (in.Platform == "" || d.On == in.Platform) && (in.Document == "" || string(d.Digest) == in.Document)
-	})
+func (a *API) vex(ctx context.Context, in *choosingVEX) (*answer, error) {
+	return a.choose(ctx, &in.ofRelease, release.PaperVEX, in.wants)
+}
+
+func (in *choosingVEX) wants(d *account.Document) bool {
+	return (in.Platform == "" || d.On == in.Platform) && (in.Document == "" || string(d.Digest) == in.Document)
 }
 
 // choose serves the one document of a kind that is wanted. Where none is, or several are,
 // a problem lists those that there are.
-func (a *API) choose(ctx context.Context, in *ofRelease, kind release.PaperKind, wanted func(*account.Document) bool) (answer, error) {
+func (a *API) choose(ctx context.Context, in *ofRelease, kind release.PaperKind, wanted func(*account.Document) bool) (*answer, error) {
 	r, err := a.find(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	var found *account.Document
 	distinct := make(map[release.Digest]bool)
@@ -79,7 +81,7 @@ func (a *API) choose(ctx context.Context, in *ofRelease, kind release.PaperKind,
 		p = newProblem(http.StatusConflict, kindChoice, "There are several", name+": expected parameters that choose one document, found several that are as asked")
 	}
 	p.Choices = choices
-	return answer{}, p
+	return nil, p
 }
 
 func digestOf(content []byte) release.Digest {
@@ -88,12 +90,12 @@ func digestOf(content []byte) release.Digest {
 }
 
 // serve sends the bytes of a document.
-func (a *API) serve(ctx context.Context, d *account.Document, name string) (answer, error) {
+func (a *API) serve(ctx context.Context, d *account.Document, name string) (*answer, error) {
 	_, content, err := a.cfg.Store.Document(ctx, d.Digest)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{raw: content, media: wire.MediaType(d), etag: string(d.Digest), filename: filename(name, d)}, nil
+	return &answer{raw: content, media: wire.MediaType(d), etag: string(d.Digest), filename: filename(name, d)}, nil
 }
 
 // filename is what a document is saved as: web-v1.4.0-linux-amd64.spdx.json.
@@ -116,27 +118,45 @@ func filename(id string, d *account.Document) string {
 	}, name) + ending
 }
 
-func (a *API) documents(ctx context.Context, in *ofRelease) (answer, error) {
-	r, err := a.find(ctx, in)
+// receipt serves what a verified attestation says of the gate.
+func (a *API) receipt(ctx context.Context, in *choosingVEX) (*answer, error) {
+	return a.choose(ctx, &in.ofRelease, release.PaperSummary, func(d *account.Document) bool { return d.Verified && in.wants(d) })
+}
+
+type documentsOfRelease struct {
+	ofRelease
+	page
+}
+
+func (a *API) documents(ctx context.Context, in *documentsOfRelease) (*answer, error) {
+	r, err := a.find(ctx, &in.ofRelease)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	l := wire.ListOf(account.List[account.Document]{Items: r.Documents, Total: len(r.Documents)}, wire.DocumentOf)
+	l, err := part(&in.page, "documents", r.Documents, documentKey, wire.DocumentOf)
+	if err != nil {
+		return nil, err
+	}
 	if r.Key == 0 {
-		unknown(&l, notExamined)
+		l.Unknown(notExamined)
 	}
 	return listed(l), nil
 }
 
-func (a *API) documentBytes(ctx context.Context, in *ofDigest) (answer, error) {
+// documentKey has the order of documents.
+func documentKey(d *account.Document) string {
+	return strings.Join([]string{string(d.Kind), string(d.Subject), d.Format, string(d.Digest), d.Signer, d.Uploaded}, " ")
+}
+
+func (a *API) documentBytes(ctx context.Context, in *ofDigest) (*answer, error) {
 	d, content, err := a.cfg.Store.Document(ctx, release.Digest(in.Digest))
 	if errors.Is(err, account.ErrNotFound) {
-		return answer{}, notFound("document", "path.digest", in.Digest)
+		return nil, notFound("document", "path.digest", in.Digest)
 	}
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{
+	return &answer{
 		raw: content, media: wire.MediaType(&d), etag: in.Digest,
 		filename: filename(release.Digest(in.Digest).Short(), &account.Document{Kind: d.Kind, Format: d.Format}),
 	}, nil
@@ -149,31 +169,31 @@ type handingIn struct {
 	Platform string `query:"platform" maxLength:"100" example:"linux/amd64" doc:"The platform that it is about; index for the image as a whole. May be left out where there is one platform."`
 }
 
-func (a *API) upload(ctx context.Context, in *handingIn) (answer, error) {
+func (a *API) upload(ctx context.Context, in *handingIn) (*answer, error) {
 	read, err := sbom.Read(bytes.NewReader(in.content), func(release.Package) error { return nil })
 	if err != nil {
 		m := mistake{"body", "SPDX 2.x or CycloneDX 1.x as JSON", err.Error()}
-		return answer{}, newProblem(http.StatusUnprocessableEntity, kindDocument, "Not an SBOM", m.Where+": expected "+m.Expected+", found "+short(m.Found), m)
+		return nil, newProblem(http.StatusUnprocessableEntity, kindDocument, "Not an SBOM", m.Where+": expected "+m.Expected+", found "+short(m.Found), m)
 	}
 	r, err := a.find(ctx, &in.ofRelease)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	subject, p := manifest(&r.Image, in.Platform)
 	if p != nil {
-		return answer{}, p
+		return nil, p
 	}
 	if p := attested(&r, subject); p != nil {
-		return answer{}, p
+		return nil, p
 	}
 	by := caller(ctx)
 	if err := a.cfg.Store.HandIn(ctx, account.Upload{
 		Repository: r.Image.Repository, Digest: r.Image.Digest, Subject: subject, Content: in.content, By: by,
 	}); err != nil {
-		return answer{}, orNotWatched(err, r.Image.Repository)
+		return nil, orNotWatched(err, r.Image.Repository)
 	}
 	digest, watch := digestOf(in.content), wire.ReleasePath(in.ref())
-	return answer{
+	return &answer{
 		body: wire.Receipt{
 			Digest: string(digest), Href: wire.DocumentPath(digest), Subject: string(subject), Format: string(read.Format), Version: read.Version,
 			Packages: read.Packages, Unidentified: read.Unidentified, By: by, AskedAt: a.cfg.Now().UTC(), Watch: watch, Until: "examined_at",

@@ -63,14 +63,18 @@ type findingsExport struct {
 	findingFilter
 }
 
-func (a *API) findingsCSV(ctx context.Context, in *findingsExport) (answer, error) {
+func (a *API) findingsCSV(ctx context.Context, in *findingsExport) (*answer, error) {
 	found, r, why, err := a.exported(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
+	}
+	asOf, err := a.asOf(ctx)
+	if err != nil {
+		return nil, err
 	}
 	t := newTable(
 		"id", "aliases", "severity", "score", "package", "version", "purl", "ecosystem", "fixed", "occurrence", "published_at", "known_at", "gone_at",
-		"suppressed", "vex_status", "vex_justification", "summary", "unknown_because",
+		"suppressed", "vex_status", "vex_justification", "summary", "advisory_data_as_of", "unknown_because",
 	)
 	for i := range found {
 		f := wire.FindingOf(&found[i])
@@ -80,7 +84,7 @@ func (a *API) findingsCSV(ctx context.Context, in *findingsExport) (answer, erro
 		}
 		t.row(f.ID, strings.Join(f.Aliases, " "), f.Severity.Level, decimal(f.Severity.Score), f.Package, f.Version, f.PURL, f.Ecosystem,
 			strings.Join(f.Fixed, " "), f.Occurrence, stamp(f.PublishedAt), stamp(f.KnownAt), stamp(f.GoneAt), truth(f.Suppressed), status, justification,
-			f.Summary, why)
+			f.Summary, asOf, why)
 	}
 	return t.answer(why, wire.ID(wire.RefOf(&r.Standing))+"-findings.csv"), nil
 }
@@ -90,10 +94,10 @@ type packagesExport struct {
 	packageFilter
 }
 
-func (a *API) packagesCSV(ctx context.Context, in *packagesExport) (answer, error) {
+func (a *API) packagesCSV(ctx context.Context, in *packagesExport) (*answer, error) {
 	r, err := a.find(ctx, &in.ofRelease)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	var found []account.Package
 	why := whyPackages(&r)
@@ -103,13 +107,17 @@ func (a *API) packagesCSV(ctx context.Context, in *packagesExport) (answer, erro
 			return a.cfg.Store.Packages(ctx, r.Key, in.account(), p)
 		})
 		if err != nil {
-			return answer{}, err
+			return nil, err
 		}
 		if cut {
 			why = cutShort
 		}
 	}
-	t := newTable("name", "version", "purl", "licences", "findings", "worst", "unknown_because")
+	asOf, err := a.asOf(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := newTable("name", "version", "purl", "licences", "findings", "worst", "advisory_data_as_of", "unknown_because")
 	for i := range found {
 		p := wire.PackageOf(&found[i])
 		count, because := "", p.Gap
@@ -119,7 +127,7 @@ func (a *API) packagesCSV(ctx context.Context, in *packagesExport) (answer, erro
 		if because == "" {
 			because = why
 		}
-		t.row(p.Name, p.Version, p.PURL, strings.Join(p.Licences, "; "), count, p.Worst, because)
+		t.row(p.Name, p.Version, p.PURL, strings.Join(p.Licences, "; "), count, p.Worst, asOf, because)
 	}
 	return t.answer(why, wire.ID(wire.RefOf(&r.Standing))+"-packages.csv"), nil
 }
@@ -156,14 +164,14 @@ func (t *table) write(cells []string) {
 
 // answer ends the table. Without rows, when it is not known whether there are any, it has
 // one that says so in the last column.
-func (t *table) answer(why, name string) answer {
+func (t *table) answer(why, name string) *answer {
 	if t.rows == 0 && why != "" {
 		cells := make([]string, t.columns)
 		cells[t.columns-1] = why
 		t.row(cells...)
 	}
 	t.w.Flush()
-	return answer{raw: t.b.Bytes(), media: csvType + "; charset=utf-8; header=present", filename: filename(name, &account.Document{})}
+	return &answer{raw: t.b.Bytes(), media: csvType + "; charset=utf-8; header=present", filename: filename(name, &account.Document{})}
 }
 
 // harmless keeps a spreadsheet from running a cell as a formula: text that begins with

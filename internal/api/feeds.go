@@ -62,14 +62,17 @@ type atomOfComponent struct {
 	Repository string `query:"repository" maxLength:"255" example:"ghcr.io/acme/web" doc:"Only releases of this repository."`
 }
 
-func (a *API) releasesAtom(ctx context.Context, in *atomOfComponent) (answer, error) {
+func (a *API) releasesAtom(ctx context.Context, in *atomOfComponent) (*answer, error) {
 	found, err := a.cfg.Store.Releases(ctx, account.ReleaseQuery{Repository: in.Repository, Sort: "seen"}, account.Page{Limit: atomEntries})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	feed := atom.Feed{ID: in.tag("releases"), Title: "Releases", Author: "Tallyman", Self: in.self, Alternate: in.origin + "/"}
 	if in.Repository != "" {
 		feed.ID, feed.Title = in.tag("releases", in.Repository), "Releases of "+in.Repository
+	}
+	if feed.Subtitle, err = a.ageNote(ctx); err != nil {
+		return nil, err
 	}
 	for i := range found.Items {
 		s := &found.Items[i]
@@ -83,6 +86,12 @@ func (a *API) releasesAtom(ctx context.Context, in *atomOfComponent) (answer, er
 		})
 	}
 	return a.atom(feed)
+}
+
+// ageNote is how old the advisory data are, in words.
+func (a *API) ageNote(ctx context.Context) (string, error) {
+	asOf, err := a.asOf(ctx)
+	return "Counted with advisory data as of: " + asOf, err
 }
 
 func verdictAt(s *account.Standing) time.Time {
@@ -108,12 +117,15 @@ func verdictText(v *wire.Verdict) string {
 	return strings.Join(lines, "\n")
 }
 
-func (a *API) findingsAtom(ctx context.Context, in *atomFeed) (answer, error) {
+func (a *API) findingsAtom(ctx context.Context, in *atomFeed) (*answer, error) {
 	found, err := a.cfg.Store.NewFindings(ctx, account.Page{Limit: atomEntries})
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	feed := atom.Feed{ID: in.tag("findings"), Title: "New findings", Author: "Tallyman", Self: in.self, Alternate: in.origin + "/"}
+	if feed.Subtitle, err = a.ageNote(ctx); err != nil {
+		return nil, err
+	}
 	seen := make(map[string]bool)
 	for i := range found.Items {
 		n := &found.Items[i]
@@ -136,7 +148,7 @@ func (a *API) findingsAtom(ctx context.Context, in *atomFeed) (answer, error) {
 
 // atom writes a feed. It is as new as its newest entry, so that equal feeds have equal
 // ETags; an empty one is as old as the format.
-func (a *API) atom(feed atom.Feed) (answer, error) {
+func (a *API) atom(feed atom.Feed) (*answer, error) {
 	feed.Updated = time.Date(2005, time.December, 1, 0, 0, 0, 0, time.UTC)
 	for i := range feed.Entries {
 		feed.Updated = latest(feed.Updated, feed.Entries[i].Updated)
@@ -144,9 +156,9 @@ func (a *API) atom(feed atom.Feed) (answer, error) {
 	var b bytes.Buffer
 	if err := atom.Write(&b, feed); err != nil {
 		// All but the address is ours.
-		return answer{}, invalid(mistake{"header.Host", "the name of this server", short(err.Error())})
+		return nil, invalid(mistake{"header.Host", "the name of this server", short(err.Error())})
 	}
-	return answer{raw: b.Bytes(), media: atom.ContentType}, nil
+	return &answer{raw: b.Bytes(), media: atom.ContentType}, nil
 }
 
 func latest(a, b time.Time) time.Time {

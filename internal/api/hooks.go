@@ -57,19 +57,19 @@ func (a *API) receiveHook(w http.ResponseWriter, r *http.Request, input any) *pr
 }
 
 // announced has the repositories that a registry speaks of looked at.
-func (a *API) announced(ctx context.Context, in *hooking) (answer, error) {
+func (a *API) announced(ctx context.Context, in *hooking) (*answer, error) {
 	if form := in.message.Form; form != "other" && !contains(hookForms()[in.Kind], form) {
-		return answer{}, invalid(mistake{"body", "a message of the kind " + in.Kind, "one of " + form})
+		return nil, invalid(mistake{"body", "a message of the kind " + in.Kind, "one of " + form})
 	}
 	watched, err := a.cfg.Store.Watched(ctx)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	known, ignored := in.message.Among(watched)
 	if len(known) > 0 {
 		if err := a.cfg.Store.Announce(ctx, account.Announcement{Repositories: known, By: "registry (" + in.Kind + ")"}); err != nil {
-			return answer{}, err
+			return nil, err
 		}
 	}
-	return answer{body: wire.Announced{Repositories: append([]string{}, known...), Ignored: ignored}}, nil
+	return &answer{body: wire.Announced{Repositories: append([]string{}, known...), Ignored: ignored}}, nil
 }

@@ -3,12 +3,14 @@ package api_test
 import (
 	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api"
+	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
@@ -21,11 +23,12 @@ func noonOfTests() time.Time { return noon(10) }
 func noon(day int) time.Time { return time.Date(2026, time.March, day, 12, 0, 0, 0, time.UTC) }
 
 var (
-	spdx  = []byte(`{"spdxVersion":"SPDX-2.3","name":"web","packages":[{"name":"a","versionInfo":"1","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.com/a@v1.0.0"}]}]}` + "\n")
-	cdx   = []byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[]}`)
-	vex   = []byte(`{"@context":"https://openvex.dev/ns/v0.2.0","statements":[]}`)
-	amd64 = storetest.DigestOf("amd64")
-	arm64 = storetest.DigestOf("arm64")
+	spdx    = []byte(`{"spdxVersion":"SPDX-2.3","name":"web","packages":[{"name":"a","versionInfo":"1","externalRefs":[{"referenceType":"purl","referenceLocator":"pkg:golang/example.com/a@v1.0.0"}]}]}` + "\n")
+	cdx     = []byte(`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[]}`)
+	vex     = []byte(`{"@context":"https://openvex.dev/ns/v0.2.0","statements":[]}`)
+	receipt = []byte(`{"verifier":{"id":"https://github.com/tallyman-io/tallyman"},"verificationResult":"PASSED","tallyman_counts":{"critical":0}}`)
+	amd64   = storetest.DigestOf("amd64")
+	arm64   = storetest.DigestOf("arm64")
 )
 
 // memory is a small tally: three releases of one component. v1.0.0 passes, v1.1.0 fails
@@ -97,7 +100,10 @@ func documents(number int) []account.Document {
 		{Kind: release.PaperSBOM, Subject: arm64, On: "linux/arm64/v8", Digest: storetest.DigestOf(string(cdx)), Verified: true, Signer: "key release.pub", Size: int64(len(cdx)), Format: "CycloneDX", Version: "1.6"},
 	}
 	if number == 1 {
-		all = append(all, account.Document{Kind: release.PaperVEX, Subject: storetest.DigestOf("v1.1.0"), On: "index", Digest: storetest.DigestOf(string(vex)), Verified: true, Size: int64(len(vex))})
+		all = append(all, account.Document{Kind: release.PaperVEX, Subject: storetest.DigestOf("v1.1.0"), On: "index", Digest: storetest.DigestOf(string(vex)), Verified: true, Size: int64(len(vex))},
+			account.Document{Kind: release.PaperSummary, Subject: storetest.DigestOf("v1.1.0"), On: "index", Digest: storetest.DigestOf(string(receipt)), Verified: true, Size: int64(len(receipt))},
+			// Nobody signed it: it is none of a gate.
+			account.Document{Kind: release.PaperSummary, Subject: storetest.DigestOf("v1.1.0"), On: "index", Digest: storetest.DigestOf("forged")})
 	}
 	return all
 }
@@ -322,6 +328,51 @@ func (m *memory) Progress(context.Context) ([]ledger.Progress, error) {
 	}, m.err
 }
 
+func (m *memory) ProgressOf(ctx context.Context, repository string, digest release.Digest) ([]ledger.Progress, error) {
+	all, err := m.Progress(ctx)
+	return slices.DeleteFunc(all, func(p ledger.Progress) bool {
+		return p.Subject != repository && p.Subject != repository+"@"+string(digest)
+	}), err
+}
+
+// Asked is running for v1.1.0, done for the repository, and never happened otherwise.
+func (m *memory) Asked(_ context.Context, _ string, digest release.Digest) (account.Asked, error) {
+	asked := account.Asked{At: noon(9), By: "ann", TakenAt: noon(9), Job: account.JobRunning, LookedAt: noon(8), Workers: 1}
+	switch digest {
+	case "":
+		asked.Job, asked.LookedAt = account.JobNone, noon(10)
+	case storetest.DigestOf("v1.1.0"):
+	default:
+		asked = account.Asked{}
+	}
+	return asked, m.err
+}
+
+// Audit has two entries; before is a key.
+func (m *memory) Audit(_ context.Context, before int64, limit int) ([]grant.Entry, error) {
+	all := []grant.Entry{
+		{Key: 9, At: noon(9), Actor: "ann", ActorID: "token t1", Via: "token", Action: grant.ActionRescan, Subject: repository, Detail: "ingest", Remote: "192.0.2.1", Request: "req-0"},
+		{Key: 4, At: noon(8), Actor: "web", Via: "system", Action: grant.ActionBootstrap},
+	}
+	if before > 0 {
+		all = slices.DeleteFunc(all, func(e grant.Entry) bool { return e.Key >= before })
+	}
+	return all[:min(limit, len(all))], m.err
+}
+
+// Tokens has one that is valid, one that was revoked, and one that expired.
+func (m *memory) Tokens(_ context.Context, before int64, limit int) ([]grant.Token, error) {
+	all := []grant.Token{
+		{Key: 3, ID: "t3", Hash: []byte("hash"), Name: "ci", Role: grant.Viewer, Scopes: []grant.Scope{grant.Read}, MadeBy: "ann", Made: noon(9), Expires: noon(20), LastUsed: noon(10)},
+		{Key: 2, ID: "t2", Hash: []byte("hash"), Name: "old", Role: grant.Auditor, Scopes: []grant.Scope{grant.Read}, MadeBy: "ann", Made: noon(1), Expires: noon(20), Revoked: noon(2)},
+		{Key: 1, ID: "t1", Hash: []byte("hash"), Name: "first", Role: grant.Operator, Scopes: grant.Scopes(), MadeBy: "web", Made: noon(1), Expires: noon(2), Bootstrap: true},
+	}
+	if before > 0 {
+		all = slices.DeleteFunc(all, func(t grant.Token) bool { return t.Key >= before })
+	}
+	return all[:min(limit, len(all))], m.err
+}
+
 func (m *memory) Queue(context.Context) (account.Queue, error) {
 	return account.Queue{Waiting: 1, Running: 2, Retrying: 3, Failed: 4, Workers: 1}, m.err
 }
@@ -330,7 +381,7 @@ func (m *memory) Document(_ context.Context, digest release.Digest) (account.Doc
 	for i := range 3 {
 		for _, d := range documents(i) {
 			if d.Digest == digest {
-				content := map[release.PaperKind][]byte{release.PaperVEX: vex, release.PaperSBOM: spdx}[d.Kind]
+				content := map[release.PaperKind][]byte{release.PaperVEX: vex, release.PaperSBOM: spdx, release.PaperSummary: receipt}[d.Kind]
 				if d.Format == "CycloneDX" {
 					content = cdx
 				}

@@ -67,12 +67,12 @@ func (a *API) Metrics(ctx context.Context, e *service.Exposition) error {
 
 // metrics serves the metrics to who may read, for those who do not show them to anybody
 // who asks for /metrics.
-func (a *API) metrics(ctx context.Context, _ *nothing) (answer, error) {
+func (a *API) metrics(ctx context.Context, _ *nothing) (*answer, error) {
 	var e service.Exposition
 	if err := a.Metrics(ctx, &e); err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{raw: e.Text(), media: service.ExpositionType}, nil
+	return &answer{raw: e.Text(), media: service.ExpositionType}, nil
 }
 
 func known[N int | float64](n *N) (float64, bool) {

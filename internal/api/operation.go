@@ -75,18 +75,18 @@ func (o *operation) success() int {
 // endpoint is a handler with the type of its parameters.
 type endpoint struct {
 	input reflect.Type
-	call  func(ctx context.Context, input any) (answer, error)
+	call  func(a *API, ctx context.Context, input any) (*answer, error)
 }
 
-// to makes an endpoint of a handler. It is the one generic function, and small, because
-// it is compiled for each type.
-func to[I any](handler func(context.Context, *I) (answer, error)) endpoint {
-	return endpoint{reflect.TypeFor[I](), func(ctx context.Context, input any) (answer, error) {
+// to makes an endpoint of a handler. It is small, because it is compiled for each type; and
+// the handler is a method expression, because each method value is a function more.
+func to[I any](handler func(*API, context.Context, *I) (*answer, error)) endpoint {
+	return endpoint{reflect.TypeFor[I](), func(a *API, ctx context.Context, input any) (*answer, error) {
 		typed, ok := input.(*I)
 		if !ok {
 			panic("api: parameters of another operation")
 		}
-		return handler(ctx, typed)
+		return handler(a, ctx, typed)
 	}}
 }
 

@@ -22,18 +22,18 @@ func (a *API) find(ctx context.Context, in *ofRelease) (account.Release, error) 
 	return r, err
 }
 
-func (a *API) release(ctx context.Context, in *ofRelease) (answer, error) {
+func (a *API) release(ctx context.Context, in *ofRelease) (*answer, error) {
 	r, err := a.find(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{body: wire.ReleaseDetailOf(&r)}, nil
+	return &answer{body: wire.ReleaseDetailOf(&r)}, nil
 }
 
-func (a *API) verdicts(ctx context.Context, in *ofRelease) (answer, error) {
+func (a *API) verdicts(ctx context.Context, in *ofRelease) (*answer, error) {
 	r, err := a.find(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	history := r.Verdicts
 	if r.AtRelease != nil {
@@ -59,27 +59,20 @@ type findingsOfRelease struct {
 	page
 }
 
-func (a *API) findings(ctx context.Context, in *findingsOfRelease) (answer, error) {
+func (a *API) findings(ctx context.Context, in *findingsOfRelease) (*answer, error) {
 	r, err := a.find(ctx, &in.ofRelease)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	found := account.List[account.Finding]{Total: -1}
 	if r.Key != 0 {
 		if found, err = a.cfg.Store.Findings(ctx, r.Key, in.findingFilter.account(), in.page.account()); err != nil {
-			return answer{}, err
+			return nil, err
 		}
 	}
 	l := wire.ListOf(found, wire.FindingOf)
-	unknown(&l, whyFindings(&r.Standing))
+	l.Unknown(whyFindings(&r.Standing))
 	return listed(l), nil
-}
-
-// unknown marks a list of which not all is known, and takes its total back.
-func unknown[T any](l *wire.List[T], why string) {
-	if l.UnknownBecause = why; why != "" {
-		l.Total = nil
-	}
 }
 
 // notExamined is why nothing is known of an image whose papers nobody looked at.
@@ -129,19 +122,19 @@ type packagesOfRelease struct {
 	page
 }
 
-func (a *API) packages(ctx context.Context, in *packagesOfRelease) (answer, error) {
+func (a *API) packages(ctx context.Context, in *packagesOfRelease) (*answer, error) {
 	r, err := a.find(ctx, &in.ofRelease)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	found := account.List[account.Package]{Total: -1}
 	if r.Key != 0 {
 		if found, err = a.cfg.Store.Packages(ctx, r.Key, in.packageFilter.account(), in.page.account()); err != nil {
-			return answer{}, err
+			return nil, err
 		}
 	}
 	l := wire.ListOf(found, wire.PackageOf)
-	unknown(&l, whyPackages(&r))
+	l.Unknown(whyPackages(&r))
 	return listed(l), nil
 }
 
@@ -150,7 +143,7 @@ type comparing struct {
 	To   string `query:"to" required:"true" maxLength:"400" example:"ghcr.io/acme/web:v1.4.0" doc:"Another."`
 }
 
-func (a *API) compare(ctx context.Context, in *comparing) (answer, error) {
+func (a *API) compare(ctx context.Context, in *comparing) (*answer, error) {
 	from, ok := wire.ParseID(in.From)
 	to, fine := wire.ParseID(in.To)
 	var mistakes []mistake
@@ -163,16 +156,16 @@ func (a *API) compare(ctx context.Context, in *comparing) (answer, error) {
 		}
 	}
 	if len(mistakes) > 0 {
-		return answer{}, invalid(mistakes...)
+		return nil, invalid(mistakes...)
 	}
 	c, err := a.cfg.Store.Compare(ctx, from, to)
 	if errors.Is(err, account.ErrNotFound) {
-		return answer{}, notFound("release", "query", in.From+" or "+in.To)
+		return nil, notFound("release", "query", in.From+" or "+in.To)
 	}
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	return answer{body: wire.ComparisonOf(&c)}, nil
+	return &answer{body: wire.ComparisonOf(&c)}, nil
 }
 
 type searching struct {
@@ -181,36 +174,36 @@ type searching struct {
 	Term string `query:"q" required:"true" maxLength:"400" example:"golang.org/x/net@<0.23.0" doc:"A package with @version or @range, an advisory, a digest, or part of a repository with :version."`
 }
 
-func (a *API) search(ctx context.Context, in *searching) (answer, error) {
+func (a *API) search(ctx context.Context, in *searching) (*answer, error) {
 	if strings.TrimSpace(in.Term) == "" {
-		return answer{}, invalid(mistake{"query.q", "a term", "spaces"})
+		return nil, invalid(mistake{"query.q", "a term", "spaces"})
 	}
 	found, err := a.cfg.Store.Search(ctx, in.Term, in.account())
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	told := wire.FoundOf(&found)
-	return answer{body: told, next: told.Next}, nil
+	return &answer{body: told, next: told.Next}, nil
 }
 
 type ofDigest struct {
 	Digest string `path:"digest" pattern:"^sha256:[0-9a-f]{64}$" example:"sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"`
 }
 
-func (a *API) verdict(ctx context.Context, in *ofDigest) (answer, error) {
+func (a *API) verdict(ctx context.Context, in *ofDigest) (*answer, error) {
 	releases, err := a.cfg.Store.Judged(ctx, release.Digest(in.Digest))
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
-		return answer{}, err
+		return nil, err
 	}
 	if len(releases) == 0 {
 		p := notFound("digest", "path.digest", in.Digest)
 		p.Type, p.Title = "urn:tallyman:problem:"+kindUnknownDigest, "Unknown digest"
 		p.Detail = "no release with the digest " + in.Digest + " is known: whether it may be used is unknown, which is not a pass"
-		return answer{}, p
+		return nil, p
 	}
 	data, err := a.cfg.Store.AdvisoryData(ctx)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	told := wire.DigestVerdict{Digest: in.Digest, AdvisoryData: wire.DataAgeOf(&data)}
 	for i := range releases {
@@ -223,5 +216,5 @@ func (a *API) verdict(ctx context.Context, in *ofDigest) (answer, error) {
 	})
 	worst := &told.Releases[0].Now
 	told.Result, told.Reasons, told.Counts = worst.Result, worst.Reasons, worst.Counts
-	return answer{body: told}, nil
+	return &answer{body: told}, nil
 }

@@ -84,14 +84,14 @@ type (
 	}
 )
 
-func (a *API) findingsSARIF(ctx context.Context, in *findingsExport) (answer, error) {
+func (a *API) findingsSARIF(ctx context.Context, in *findingsExport) (*answer, error) {
 	found, r, why, err := a.exported(ctx, in)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	data, err := a.cfg.Store.AdvisoryData(ctx)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
 	id := wire.ID(wire.RefOf(&r.Standing))
 	invocation := sarifInvocation{Successful: why == "", Properties: map[string]any{"advisories": wire.DataAgeOf(&data), "release": id}}
@@ -116,7 +116,7 @@ func (a *API) findingsSARIF(ctx context.Context, in *findingsExport) (answer, er
 		run.Results = append(run.Results, sarifResultOf(f, image))
 	}
 	log := sarifLog{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}}
-	return answer{raw: encode(log), media: sarifType, filename: filename(id+"-findings.sarif", &account.Document{})}, nil
+	return &answer{raw: encode(log), media: sarifType, filename: filename(id+"-findings.sarif", &account.Document{})}, nil
 }
 
 // reference is the name of an image as a relative reference: the colon of a port would make

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/grant"
 	"github.com/tallyman-io/tallyman/internal/ledger"
 	"github.com/tallyman-io/tallyman/internal/release"
 )
@@ -26,7 +27,11 @@ type Store interface {
 	AdvisoryReleases(ctx context.Context, id string, p account.Page) (account.List[account.Hit], error)
 	Activity(ctx context.Context, p account.Page) (account.List[account.Wave], error)
 	WaveDetail(ctx context.Context, id int64, p account.WavePages) (account.WaveDetail, error)
+	// Progress is that of the jobs that run, and of those that ended last:
+	// [account.MostProgress] at most. ProgressOf is that of the jobs about an image and
+	// about its repository.
 	Progress(ctx context.Context) ([]ledger.Progress, error)
+	ProgressOf(ctx context.Context, repository string, digest release.Digest) ([]ledger.Progress, error)
 	Queue(ctx context.Context) (account.Queue, error)
 	// Document returns a document with its bytes.
 	Document(ctx context.Context, digest release.Digest) (account.Document, []byte, error)
@@ -41,10 +46,16 @@ type Store interface {
 	DossierPart(ctx context.Context, id int64, number int) ([]byte, error)
 	// Ask asks the worker for a look, or for a dossier.
 	Ask(ctx context.Context, r account.Request) error
+	// Asked is the latest request for a look at an image, or at the repository where no
+	// digest is given.
+	Asked(ctx context.Context, repository string, digest release.Digest) (account.Asked, error)
 	// Watched returns the repositories that are looked at.
 	Watched(ctx context.Context) ([]string, error)
 	// Announce asks for a look at repositories that a registry tells of.
 	Announce(ctx context.Context, a account.Announcement) error
 	// HandIn keeps an SBOM that somebody hands in.
 	HandIn(ctx context.Context, u account.Upload) error
+	// Audit and Tokens return the newest, of those before a key where that is not 0.
+	Audit(ctx context.Context, before int64, limit int) ([]grant.Entry, error)
+	Tokens(ctx context.Context, before int64, limit int) ([]grant.Token, error)
 }

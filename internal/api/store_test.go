@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/dossier"
@@ -174,10 +176,15 @@ func (b *kept) reads(t *testing.T) {
 		{base + "/activity", []any{"items", 0, "cause"}, "release"},
 		{base + "/progress?release=" + b.Repository + "@" + string(b.digests[1]), []any{"items", 1, "note"}, "documents: 2"},
 		{base + "/queue", []any{"failed"}, 0.0},
+		{v1 + "/rescan", []any{"state"}, "none"},
+		{b.component + "/rescan", []any{"ended"}, true},
+		{base + "/audit", []any{"items"}, []any{}},
+		{base + "/tokens", []any{"next"}, nil},
+		{v1 + "/documents?limit=1", []any{"total"}, 4.0},
 	}
 	for _, tt := range tests {
 		body, w := b.get(t, tt.path)
-		if got := at(t, body, tt.at...); got != tt.want {
+		if got := at(t, body, tt.at...); !cmp.Equal(got, tt.want) {
 			t.Errorf("%s: %v: got %v, want %v", tt.path, tt.at, got, tt.want)
 		}
 		checkConditional(t, b.server, tt.path, w)

@@ -46,15 +46,55 @@ func (a *API) handler(o *operation) http.Handler {
 		// From here on, so that a slow body does not use up the time for the store.
 		ctx, cancel := context.WithTimeout(r.Context(), readTimeout)
 		defer cancel()
-		got, err := o.call(ctx, input)
+		got, err := o.call(a, ctx, input)
 		if err != nil {
 			if p := a.problemOf(ctx, o.id, err); p != nil {
 				writeProblem(w, r, p)
 			}
 			return
 		}
-		o.write(w, r, &got)
+		if o.counts() {
+			if err := a.stampAge(ctx, w.Header()); err != nil {
+				if p := a.problemOf(ctx, o.id, err); p != nil {
+					writeProblem(w, r, p)
+				}
+				return
+			}
+		}
+		o.write(w, r, got)
 	})
+}
+
+// asOfHeader says of which time the advisory data are that an answer counts with: when
+// the oldest feed was last known to be complete (RFC 3339), or unknown.
+const asOfHeader = "Advisory-Data-As-Of"
+
+// counts reports whether an answer has counts of findings, or findings.
+func (o *operation) counts() bool {
+	switch o.tag {
+	case "components", "releases", "findings", "packages", "search", "verdicts", "advisories", "activity", "badges", "feeds":
+		return o.method == http.MethodGet
+	default:
+		return false
+	}
+}
+
+func (a *API) stampAge(ctx context.Context, h http.Header) error {
+	asOf, err := a.asOf(ctx)
+	h.Set(asOfHeader, asOf)
+	return err
+}
+
+// unknownAge stands where the age of advisory data is not known.
+const unknownAge = "unknown"
+
+// asOf is of which time the advisory data are.
+func (a *API) asOf(ctx context.Context) (string, error) {
+	data, err := a.cfg.Store.AdvisoryData(ctx)
+	if err != nil || data.Oldest.IsZero() {
+		return unknownAge, err
+	}
+	return data.Oldest.UTC().Format(time.RFC3339), nil
 }
 
 // write sends the answer, or says that the client has it already (RFC 9110, 13.1.2).

@@ -20,6 +20,7 @@ const namespace = "http://www.w3.org/2005/Atom"
 type Feed struct {
 	ID        string // a tag: or urn: URI, the same for ever
 	Title     string
+	Subtitle  string    // plain text; empty leaves it out
 	Self      string    // the address of the feed, absolute
 	Alternate string    // the page that shows the same, absolute; may be empty
 	Updated   time.Time // when something that matters last changed

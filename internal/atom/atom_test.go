@@ -20,7 +20,7 @@ func noon(day int) time.Time {
 // releases is a feed with something of everything.
 func releases() Feed {
 	return Feed{
-		ID: "tag:tally.example.com,2026:releases", Title: "Releases of web & worker", Self: "https://tally.example.com/feeds/releases.atom?a=1&b=2",
+		ID: "tag:tally.example.com,2026:releases", Title: "Releases of web & worker", Subtitle: "As of <today>", Self: "https://tally.example.com/feeds/releases.atom?a=1&b=2",
 		Alternate: "https://tally.example.com/", Updated: noon(4), Author: "Tallyman",
 		Entries: []Entry{
 			{

@@ -12,6 +12,7 @@ type (
 		Space   string         `xml:"xmlns,attr"`
 		ID      string         `xml:"id"`
 		Title   string         `xml:"title"`
+		Note    string         `xml:"subtitle,omitempty"`
 		Updated string         `xml:"updated"`
 		Author  personElement  `xml:"author"`
 		Links   []linkElement  `xml:"link"`
@@ -50,7 +51,7 @@ type (
 
 func (f Feed) document() feedElement {
 	d := feedElement{
-		Space: namespace, ID: f.ID, Title: clean(f.Title), Updated: stamp(f.Updated), Author: personElement{clean(f.Author)},
+		Space: namespace, ID: f.ID, Title: clean(f.Title), Note: clean(f.Subtitle), Updated: stamp(f.Updated), Author: personElement{clean(f.Author)},
 		Links: []linkElement{{Rel: "self", Type: "application/atom+xml", Href: f.Self}},
 	}
 	if f.Alternate != "" {

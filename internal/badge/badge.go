@@ -39,38 +39,43 @@ const labelColour = "#33414c"
 const longest = 40
 
 // Verdict is the badge "tallyman | pass", "fail" or "unknown". Every other outcome
-// is unknown.
-func Verdict(outcome string) []byte {
+// is unknown. The note is of how old what it says is; see [SVG].
+func Verdict(outcome, note string) []byte {
 	switch outcome {
 	case "pass":
-		return SVG("tallyman", "pass", Good)
+		return SVG("tallyman", "pass", note, Good)
 	case "fail":
-		return SVG("tallyman", "fail", Bad)
+		return SVG("tallyman", "fail", note, Bad)
 	default:
-		return SVG("tallyman", "unknown", Unknown)
+		return SVG("tallyman", "unknown", note, Unknown)
 	}
 }
 
 // Critical is the badge "critical | 3". Where the number is not known, or below
-// zero, it is "critical | unknown" and never 0.
-func Critical(n int, known bool) []byte {
+// zero, it is "critical | unknown" and never 0. The note is of how old what it says is;
+// see [SVG].
+func Critical(n int, known bool, note string) []byte {
 	switch {
 	case !known || n < 0:
-		return SVG("critical", "unknown", Unknown)
+		return SVG("critical", "unknown", note, Unknown)
 	case n == 0:
-		return SVG("critical", "0", Good)
+		return SVG("critical", "0", note, Good)
 	default:
-		return SVG("critical", strconv.Itoa(n), Bad)
+		return SVG("critical", strconv.Itoa(n), note, Bad)
 	}
 }
 
-// SVG is a badge with any label and message. Both may come from anybody: they are
-// escaped, freed of what XML forbids, and cut to 40 characters.
-func SVG(label, message string, tone Tone) []byte {
+// SVG is a badge with any label and message, and a note for those who hover over it or
+// have it read out; empty for none. All may come from anybody: they are escaped, freed of
+// what XML forbids, and cut to 40 characters.
+func SVG(label, message, note string, tone Tone) []byte {
 	label, message = clean(label), clean(message)
 	const pad, height = 6.0, 20.0
 	left, right := textWidth(label)+2*pad, textWidth(message)+2*pad
 	title := escape(label + ": " + message)
+	if note != "" {
+		title += " (" + escape(clean(note)) + ")"
+	}
 	whole := number(left + right)
 
 	var b strings.Builder

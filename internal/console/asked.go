@@ -76,70 +76,85 @@ func (c *Console) asked(ctx context.Context, p *page, of subject) (*request, err
 }
 
 func newRequest(a *account.Asked, s subject, now time.Time) request {
-	if a.At.IsZero() {
-		return request{Says: "Nobody asked for another look.", Done: true}
+	at := a.State(s.Digest != "")
+	v := request{Says: saysOf(at), Done: at.Ended()}
+	if at == account.AskedNever {
+		return v
 	}
-	done := func(word string) state { return state{Class: "good", Word: word} }
+	done := state{Class: "good", Word: "Done"}
 	waits := state{Class: "absent", Word: "Waits"}
-	asked := step{"Asked for by " + a.By, done("Done"), optional(a.At, now)}
+	asked := step{"Asked for by " + a.By, done, optional(a.At, now)}
 	taken := step{"Taken by a worker", waits, optional(a.TakenAt, now)}
+	switch at {
+	case account.AskedUnserved:
+		taken.State = state{Class: "unknown", Word: "Unknown", Reason: "no worker is alive, so nobody takes it"}
+	case account.AskedWaiting:
+	default:
+		taken.State = done
+	}
 	looked := step{"Papers looked at", waits, nil}
 	if s.Digest == "" {
 		looked.Name = "Repository looked at"
 	}
-	judged := step{"Judged", waits, nil}
-	v := request{Says: "Waiting for a worker to take it"}
-	switch {
-	case a.TakenAt.IsZero() && a.Workers == 0:
-		taken.State = state{Class: "unknown", Word: "Unknown", Reason: "no worker is alive, so nobody takes it"}
-		v.Says = "No worker is alive, so nobody takes it"
-	case a.TakenAt.IsZero():
-	default:
-		taken.State = done("Done")
-		v.lookedAt(a, &looked, now)
-	}
+	looked.look(at, optional(a.LookedAt, now))
 	v.Steps = []step{asked, taken, looked}
 	if s.Digest == "" {
-		v.Done = v.Done || looked.State.Class == "good"
 		return v
 	}
-	if looked.State.Class == "good" {
-		v.judged(a, &judged, now)
+	judged := step{"Judged", waits, nil}
+	switch at {
+	case account.AskedJudging:
+		judged.State = state{Class: "running", Word: "Running"}
+	case account.AskedUnchanged:
+		judged.State = state{Class: "good", Word: "Nothing changed"}
+	case account.AskedChanged:
+		judged.State, judged.At = done, optional(a.JudgedAt, now)
+	default:
 	}
 	v.Steps = append(v.Steps, judged)
 	return v
 }
 
-func (v *request) lookedAt(a *account.Asked, s *step, now time.Time) {
-	switch {
-	case a.LookedAt.After(a.At):
-		s.State, s.At = state{Class: "good", Word: "Done"}, optional(a.LookedAt, now)
-		v.Says = "Looked at"
-	case a.Job == account.JobRunning:
+// look says how far the look is; when is that of the latest.
+func (s *step) look(at account.AskedState, when *moment) {
+	switch at {
+	case account.AskedLooked, account.AskedJudging, account.AskedUnchanged, account.AskedChanged:
+		s.State, s.At = state{Class: "good", Word: "Done"}, when
+	case account.AskedRunning:
 		s.State = state{Class: "running", Word: "Running"}
-		v.Says = "Being looked at"
-	case a.Job == account.JobRetrying:
+	case account.AskedRetrying:
 		s.State = state{Class: "unknown", Word: "Unknown", Reason: "it could not be found out, and is tried again"}
-		v.Says = "To be tried again"
-	case a.Job == account.JobWaiting:
-		v.Says = "Waiting for its turn"
-	default:
+	case account.AskedLost:
 		s.State = state{Class: "unknown", Word: "Unknown", Reason: "no job waits or runs, and the latest look is from before; the worker's log says why"}
-		v.Says, v.Done = "Ended without another look", true
+	default:
 	}
 }
 
-func (v *request) judged(a *account.Asked, s *step, now time.Time) {
-	switch {
-	case a.Judging:
-		s.State = state{Class: "running", Word: "Running"}
-		v.Says = "Being judged"
-	case a.JudgedAt.After(a.At):
-		s.State, s.At = state{Class: "good", Word: "Done"}, optional(a.JudgedAt, now)
-		v.Says, v.Done = "Judged: the verdict or its counts changed", true
+// saysOf is how far a request is, in a sentence.
+func saysOf(at account.AskedState) string {
+	switch at {
+	case account.AskedNever:
+		return "Nobody asked for another look."
+	case account.AskedUnserved:
+		return "No worker is alive, so nobody takes it"
+	case account.AskedWaiting:
+		return "Waiting for a worker to take it"
+	case account.AskedQueued:
+		return "Waiting for its turn"
+	case account.AskedRunning:
+		return "Being looked at"
+	case account.AskedRetrying:
+		return "To be tried again"
+	case account.AskedLooked:
+		return "Looked at"
+	case account.AskedJudging:
+		return "Being judged"
+	case account.AskedUnchanged:
+		return "Looked at: nothing changed, so the verdict stands"
+	case account.AskedChanged:
+		return "Judged: the verdict or its counts changed"
 	default:
-		s.State = state{Class: "good", Word: "Nothing changed"}
-		v.Says, v.Done = "Looked at: nothing changed, so the verdict stands", true
+		return "Ended without another look"
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/ledger"
+	"github.com/tallyman-io/tallyman/internal/release"
 )
 
 // RecordProgress writes down how far a job is.
@@ -35,14 +37,27 @@ func scanProgress(rows *sql.Rows) (p ledger.Progress, err error) {
 	return p, err
 }
 
-// progressMost bounds how many jobs are told of.
-const progressMost = 200
+// runFirst is the order in which jobs are told of: that of one that runs is not lost
+// among those that ended.
+const runFirst = ` ORDER BY CASE WHEN ended_at IS NULL THEN 0 ELSE 1 END, updated_at DESC, job, subject LIMIT `
 
-// Progress returns how far jobs are, the latest first: 200 at most.
+// Progress returns how far jobs are: those that run, then those that ended, the latest
+// first; [account.MostProgress] at most.
 func (s *Store) Progress(ctx context.Context) ([]ledger.Progress, error) {
-	all, err := collect(ctx, s.read, scanProgress, progressColumns+`ORDER BY updated_at DESC, job, subject LIMIT $1`, progressMost)
+	all, err := collect(ctx, s.read, scanProgress, progressColumns+runFirst+`$1`, account.MostProgress)
 	if err != nil {
 		return nil, fmt.Errorf("read progress: %w", err)
+	}
+	return all, nil
+}
+
+// ProgressOf is [Store.Progress] of the jobs that are about an image, which are looks at
+// its papers and its dossier, and of looks at its repository.
+func (s *Store) ProgressOf(ctx context.Context, repository string, digest release.Digest) ([]ledger.Progress, error) {
+	all, err := collect(ctx, s.read, scanProgress, progressColumns+`WHERE subject IN ($1, $2)`+runFirst+`$3`,
+		repository, repository+"@"+string(digest), account.MostProgress)
+	if err != nil {
+		return nil, fmt.Errorf("read progress of %s@%s: %w", repository, digest, err)
 	}
 	return all, nil
 }

@@ -21,19 +21,39 @@ type List[T any] struct {
 	UnknownBecause string `json:"unknown_because" doc:"Why the list may lack items. Empty when it has all there are."`
 }
 
+// Part is a [List] as it is sent, whatever is in it: code that is compiled once.
+type Part struct {
+	Items          []any   `json:"items"`
+	Next           *string `json:"next"`
+	Total          *int    `json:"total"`
+	UnknownBecause string  `json:"unknown_because"`
+}
+
 // ListOf converts a part of a list, item by item.
-func ListOf[A, T any](part account.List[A], each func(*A) T) List[T] {
-	l := List[T]{Items: make([]T, 0, len(part.Items))}
-	for i := range part.Items {
-		l.Items = append(l.Items, each(&part.Items[i]))
+func ListOf[A, T any](part account.List[A], each func(*A) T) *Part {
+	return partOf(len(part.Items), part.Next, part.Total, func(i int) any { return each(&part.Items[i]) })
+}
+
+func partOf(items int, next string, total int, item func(int) any) *Part {
+	p := &Part{Items: make([]any, items)}
+	for i := range p.Items {
+		p.Items[i] = item(i)
 	}
-	if part.Next != "" {
-		l.Next = &part.Next
+	if next != "" {
+		p.Next = &next
 	}
-	if part.Total >= 0 {
-		l.Total = &part.Total
+	if total >= 0 {
+		p.Total = &total
 	}
-	return l
+	return p
+}
+
+// Unknown says why the list may lack items, and takes its total back. It does nothing
+// without a reason.
+func (p *Part) Unknown(why string) {
+	if p.UnknownBecause = why; why != "" {
+		p.Total = nil
+	}
 }
 
 // moment is t in UTC, nil when it is not known.

@@ -169,8 +169,8 @@ type Found struct {
 
 // FoundOf converts what a search found.
 func FoundOf(f *account.Found) Found {
-	found := Found{List: ListOf(f.List, HitOf), Kind: string(f.Kind)}
-	found.UnknownBecause = f.Unknown
+	part := ListOf(account.List[account.Hit]{Next: f.Next, Total: f.Total}, HitOf)
+	found := Found{List: List[Hit]{each(f.Items, HitOf), part.Next, part.Total, f.Unknown}, Kind: string(f.Kind)}
 	if f.Advisory != nil {
 		advisory := AdvisoryOf(f.Advisory)
 		found.Advisory = &advisory

@@ -147,3 +147,21 @@ type Announced struct {
 	Repositories []string `json:"repositories" doc:"Those that will be looked at: the message names them, and they are watched."`
 	Ignored      int      `json:"ignored" doc:"How many repositories it names beside these."`
 }
+
+// Rescan is how far the latest request for a look is.
+type Rescan struct {
+	State    string     `json:"state" enum:"none,unserved,waiting,queued,running,retrying,lost,looked,judging,unchanged,changed" doc:"none: nobody asked; unserved: no worker is alive; waiting: for a worker to take it; queued: taken, and waits for its turn; lost: no job waits or runs, and the latest look is from before; looked: the repository was looked at; unchanged, changed: the image was looked at, and so is its verdict."`
+	Ended    bool       `json:"ended" doc:"Nothing more comes of it."`
+	AskedAt  *time.Time `json:"asked_at" doc:"Null when nobody asked."`
+	AskedBy  string     `json:"asked_by"`
+	TakenAt  *time.Time `json:"taken_at" doc:"When a worker took it."`
+	LookedAt *time.Time `json:"looked_at" doc:"When the latest look was: before asked_at, it is another."`
+	JudgedAt *time.Time `json:"judged_at" doc:"When the latest verdict was reached that differed from the one before; null of a repository."`
+	Workers  int        `json:"workers" doc:"How many processes are alive that do jobs."`
+}
+
+// RescanOf converts a request for a look at an image, or at a repository.
+func RescanOf(a *account.Asked, image bool) Rescan {
+	at := a.State(image)
+	return Rescan{string(at), at.Ended(), moment(a.At), a.By, moment(a.TakenAt), moment(a.LookedAt), moment(a.JudgedAt), a.Workers}
+}
