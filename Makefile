@@ -111,7 +111,7 @@ e2e: tools ## The pipeline end to end, on loopback; prints each acceptance line 
 	@cd e2e && go test -count=1 -timeout 20m -v ./worker
 	@cd e2e && TALLYMAN_TOOLS=$(BIN) go test -count=1 -timeout 10m -v ./auditor
 	@cd e2e && go test -count=1 -timeout 10m -v ./offline
-	@cd e2e && go test -count=1 -timeout 10m -v -run Restart ./webload
+	@cd e2e && go test -count=1 -timeout 10m -v -run 'Restart|Measured' ./webload
 
 # Where pictures of the console go.
 TALLYMAN_SHOTS ?= $(CURDIR)/.e2e/shots
