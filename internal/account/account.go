@@ -25,6 +25,9 @@ type Page struct {
 	After string
 	// Limit is the most items, 1 to [MostItems].
 	Limit int
+	// Oldest: what is oldest comes first, in lists that have no other order than that of
+	// time. Those whose query says the order do not look at it.
+	Oldest bool
 }
 
 // MostItems is the most that one part of a list has.
@@ -282,7 +285,7 @@ type ReleaseQuery struct {
 	Repository string
 	// Sort is "version" (the default where a repository is named: the newest version
 	// first) or "seen" (those first seen last come first; the only one without a
-	// repository).
+	// repository); a minus before it reverses.
 	Sort string
 	// Result is that of the verdict now; empty for all.
 	Result release.Result

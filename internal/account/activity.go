@@ -40,7 +40,8 @@ type AdvisoryQuery struct {
 	Severity  string
 	// Found: only those that are found in a package.
 	Found bool
-	// Sort is modified (the default, the newest first), published or id.
+	// Sort is modified (the default), published, both with the newest first, or id; a minus
+	// before it reverses.
 	Sort string
 }
 

@@ -75,6 +75,32 @@ func readStart(text, list string, begin ...any) ([]any, error) {
 	return begin, nil
 }
 
+// way is the direction in which a list goes along its index.
+type way struct {
+	// mark is before the name of the list in its cursors: those of one direction are none
+	// of the other.
+	mark string
+	// order is that of SQL for each of the values that the list is sorted by, and behind
+	// compares those of an item that comes later with a cursor's.
+	order, behind string
+}
+
+// wayOf is how a list is read whose newest, or largest, come first, or its opposite.
+func wayOf(opposite bool) way {
+	if opposite {
+		return way{"-", " ASC", ">"}
+	}
+	return way{"", " DESC", "<"}
+}
+
+// compare turns the order of two values into that of the list.
+func (w way) compare(c int) int {
+	if w.mark == "" {
+		return -c
+	}
+	return c
+}
+
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 // limitOf is how many items are asked for.

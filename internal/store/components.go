@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -214,20 +215,22 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 		where.add(`coalesce(nullif(e.result, ''), 'unknown') = ?`, string(q.Result))
 	}
 	limit := limitOf(p)
+	sort, reversed := strings.CutPrefix(q.Sort, "-")
+	way := wayOf(reversed)
 	var order string
 	var next func(*account.Standing) string
-	if q.Repository != "" && q.Sort != "seen" {
-		after, err := readBookmark(p.After, "releases", 1)
+	if q.Repository != "" && sort != "seen" {
+		after, err := readBookmark(p.After, way.mark+"releases", 1)
 		if err != nil {
 			return none, err
 		}
 		if len(after) > 0 {
-			where.add(`(r.precedence, r.version) < (?, ?)`, release.Precedence(after[0]), after[0])
+			where.add(`(r.precedence, r.version) `+way.behind+` (?, ?)`, release.Precedence(after[0]), after[0])
 		}
-		order = `ORDER BY r.precedence DESC, r.version DESC`
-		next = func(last *account.Standing) string { return bookmark("releases", last.Version) }
+		order = `ORDER BY r.precedence` + way.order + `, r.version` + way.order
+		next = func(last *account.Standing) string { return bookmark(way.mark+"releases", last.Version) }
 	} else {
-		after, err := readBookmark(p.After, "seen", 3)
+		after, err := readBookmark(p.After, way.mark+"seen", 3)
 		if err != nil {
 			return none, err
 		}
@@ -236,11 +239,11 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 			if err != nil {
 				return none, err
 			}
-			where.add(`(r.first_seen, r.repository, r.version) < (?, ?, ?)`, at[0], after[1], after[2])
+			where.add(`(r.first_seen, r.repository, r.version) `+way.behind+` (?, ?, ?)`, at[0], after[1], after[2])
 		}
-		order = `ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC`
+		order = way.bySeen()
 		next = func(last *account.Standing) string {
-			return bookmark("seen", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
+			return bookmark(way.mark+"seen", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
 		}
 	}
 	text, args := where.text()

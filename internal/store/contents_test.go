@@ -42,12 +42,17 @@ func TestWhoShipsAPackageIsFoundPageByPage(t *testing.T) {
 			}
 			found += len(want)
 			for _, page := range []int{1, 7, 1000} {
-				got, err := s.Shippers(t.Context(), module, page)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(want, got); diff != "" {
-					t.Errorf("%s, in pages of %d (-all at once, +found):\n%s", module, page, diff)
+				for _, oldest := range []bool{false, true} {
+					got, err := s.Shippers(t.Context(), module, oldest, page)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if oldest {
+						slices.Reverse(got)
+					}
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("%s, in pages of %d, the oldest first: %t (-all at once, +found):\n%s", module, page, oldest, diff)
+					}
 				}
 			}
 		}

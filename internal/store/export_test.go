@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"math"
 	"slices"
 )
 
@@ -38,21 +37,22 @@ func scanString(rows *sql.Rows) (v string, err error) {
 }
 
 // Shippers are the keys of the images that ship packages of a name, and of those packages,
-// in the order of the pages of so many that they are found in.
-func (s *Store) Shippers(ctx context.Context, name string, page int) (all [][]int64, err error) {
+// in the order of the pages of so many that they are found in, the oldest first or last.
+func (s *Store) Shippers(ctx context.Context, name string, oldest bool, page int) (all [][]int64, err error) {
 	err = s.view(ctx, func(tx *transaction) error {
 		packages, err := s.packagesNamed(ctx, tx, name)
 		if err != nil || len(packages) == 0 {
 			return err
 		}
-		for before := (place{math.MaxInt64, math.MaxInt64}); ; {
-			found, err := s.shippers(ctx, tx, keysOf(packages), before, page)
+		way := wayOf(oldest)
+		for from := way.start(); ; {
+			found, err := s.shippers(ctx, tx, keysOf(packages), way, from, page)
 			if err != nil || len(found) == 0 {
 				return err
 			}
 			for _, f := range found {
 				all = append(all, append([]int64{f.image}, f.packages...))
-				before = f.place
+				from = f.place
 			}
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -129,33 +130,38 @@ func listAdvisories(ctx context.Context, tx *transaction, q account.AdvisoryQuer
 		where.add(`EXISTS (SELECT 1 FROM finding f WHERE f.advisory_id = a.id AND f.until IS NULL)`)
 	}
 	limit := limitOf(p)
+	sort, reversed := strings.CutPrefix(q.Sort, "-")
+	way := wayOf(reversed)
 	var order string
 	var next func(*keyed) string
-	if q.Sort == "id" {
-		after, err := readBookmark(p.After, "advisories by id", 2)
+	if sort == "id" {
+		list := way.mark + "advisories by id"
+		way = wayOf(!reversed) // the word alone is A to Z
+		after, err := readBookmark(p.After, list, 2)
 		if err != nil {
 			return account.List[keyed]{}, err
 		}
 		if len(after) > 0 {
-			where.add(`(a.name, a.feed) > (?, ?)`, after[0], after[1])
+			where.add(`(a.name, a.feed) `+way.behind+` (?, ?)`, after[0], after[1])
 		}
-		order = `ORDER BY a.name, a.feed`
-		next = func(last *keyed) string { return bookmark("advisories by id", last.ID, last.Ecosystem) }
+		order = `ORDER BY a.name` + way.order + `, a.feed` + way.order
+		next = func(last *keyed) string { return bookmark(list, last.ID, last.Ecosystem) }
 	} else {
 		column, at := "modified", func(k *keyed) int64 { return orZero(k.Modified) }
-		if q.Sort == "published" {
+		if sort == "published" {
 			column, at = "published", func(k *keyed) int64 { return orZero(k.Published) }
 		}
-		after, err := readNumbers(p.After, "advisories "+column, 2)
+		list := way.mark + "advisories " + column
+		after, err := readNumbers(p.After, list, 2)
 		if err != nil {
 			return account.List[keyed]{}, err
 		}
 		where.add(`a.` + column + ` IS NOT NULL`)
 		if len(after) > 0 {
-			where.add(`(a.`+column+`, a.id) < (?, ?)`, after[0], after[1])
+			where.add(`(a.`+column+`, a.id) `+way.behind+` (?, ?)`, after[0], after[1])
 		}
-		order = `ORDER BY a.` + column + ` DESC, a.id DESC`
-		next = func(last *keyed) string { return bookmark("advisories "+column, decimal(at(last)), decimal(last.key)) }
+		order = `ORDER BY a.` + column + way.order + `, a.id` + way.order
+		next = func(last *keyed) string { return bookmark(list, decimal(at(last)), decimal(last.key)) }
 	}
 	text, args := where.text()
 	all, err := readKeyed(ctx, tx, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)

@@ -18,8 +18,8 @@ const somePackages = 200
 
 // Search finds releases by what a term names: a digest or its beginning, an advisory, a
 // package with @version or @range behind it, or part of a repository with :version behind
-// it or not. Releases that were seen last come first, and of those that ship a package the
-// ones whose documents were read last.
+// it or not. Releases are in order of when they were first seen, and those that ship a
+// package in order of when their documents were read.
 func (s *Store) Search(ctx context.Context, term string, p account.Page) (account.Found, error) {
 	var found account.Found
 	err := s.view(ctx, func(tx *transaction) (err error) {
@@ -94,10 +94,11 @@ func searchReleases(ctx context.Context, tx *transaction, term string, p account
 	return hits(ctx, tx, account.SearchRelease, p, `release r`, where)
 }
 
-// hits reads the releases r that conditions hold for, the newest first.
+// hits reads the releases r that conditions hold for, in order of time.
 func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p account.Page, from string, where conditions) (account.Found, error) {
 	found := account.Found{Kind: kind}
-	after, err := readBookmark(p.After, "hits", 3)
+	way := wayOf(p.Oldest)
+	after, err := readBookmark(p.After, way.mark+"hits", 3)
 	if err != nil {
 		return found, err
 	}
@@ -106,16 +107,16 @@ func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p accou
 		if err != nil {
 			return found, account.ErrCursor
 		}
-		where.add(`(r.first_seen, r.repository, r.version) < (?, ?, ?)`, at, after[1], after[2])
+		where.add(`(r.first_seen, r.repository, r.version) `+way.behind+` (?, ?, ?)`, at, after[1], after[2])
 	}
 	text, values := where.text()
 	limit := limitOf(p)
-	items, err := chosen(ctx, tx, from, text+fmt.Sprintf(`ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC LIMIT %d`, limit+1), values...)
+	items, err := chosen(ctx, tx, from, text+way.bySeen()+fmt.Sprintf(` LIMIT %d`, limit+1), values...)
 	if err != nil {
 		return found, err
 	}
 	part := cut(items, limit, func(last *account.Standing) string {
-		return bookmark("hits", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
+		return bookmark(way.mark+"hits", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
 	})
 	found.Next, found.Total = part.Next, part.Total
 	if err := complete(ctx, tx, pointers(part.Items), false); err != nil {
@@ -125,6 +126,11 @@ func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p accou
 		found.Items = append(found.Items, account.Hit{Standing: part.Items[i]})
 	}
 	return found, nil
+}
+
+// bySeen orders releases r by when they were first seen.
+func (w way) bySeen() string {
+	return `ORDER BY r.first_seen` + w.order + `, r.repository` + w.order + `, r.version` + w.order
 }
 
 // looksLikeAdvisory reports whether a term has the form of an advisory's id, such as

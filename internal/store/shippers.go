@@ -5,7 +5,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -26,17 +25,18 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 	}
 	found := account.Found{Kind: account.SearchPackage}
 	limit := limitOf(p)
-	before, err := readPlace(p.After)
+	way := wayOf(p.Oldest)
+	from, err := readPlace(p.After, way)
 	if err != nil {
 		return found, err
 	}
-	shippers, err := s.shippers(ctx, tx, keysOf(packages), before, limit+1)
+	shippers, err := s.shippers(ctx, tx, keysOf(packages), way, from, limit+1)
 	if err != nil || len(shippers) == 0 {
 		return found, err
 	}
 	if len(shippers) > limit {
 		shippers = shippers[:limit]
-		found.Next = bookmark("shippers", decimal(shippers[limit-1].document), decimal(shippers[limit-1].image))
+		found.Next = bookmark(way.mark+"shippers", decimal(shippers[limit-1].document), decimal(shippers[limit-1].image))
 	}
 	found.Total = -1
 	images := make([]int64, len(shippers))
@@ -47,12 +47,12 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 	// SQLite takes the tables of a CROSS JOIN in this order.
 	all, err := collect(ctx, tx, scanStandings(), standingColumns+` FROM examination e CROSS JOIN release r CROSS JOIN image i
 		WHERE e.id `+s.engine.among(1)+` AND r.repository = e.repository AND r.digest = e.digest AND i.repository = e.repository AND i.digest = e.digest
-		ORDER BY r.precedence DESC, r.version DESC`, s.engine.keys(images))
+		ORDER BY r.precedence`+way.order+`, r.version`+way.order, s.engine.keys(images))
 	if err != nil {
 		return found, fmt.Errorf("read releases: %w", err)
 	}
 	// Not slices.SortStableFunc: it is code anew for each type.
-	sort.SliceStable(all, func(i, j int) bool { return of[all[j].Key].compare(of[all[i].Key].place) < 0 })
+	sort.SliceStable(all, func(i, j int) bool { return way.compare(of[all[i].Key].compare(of[all[j].Key].place)) < 0 })
 	if err := complete(ctx, tx, pointers(all), false); err != nil {
 		return found, err
 	}
@@ -85,10 +85,11 @@ func someOf(packages []int64, purls map[int64]string) []string {
 	return names[:min(len(names), someMatches)]
 }
 
-// place is that of an image among those who ship a package: behind the documents that
-// were read later, and, with one that several images have, behind newer images. An image
-// that gets another document comes first again, be it old; and it is on no page, if that
-// happens between the pages before its old place and behind its new one.
+// place is that of an image among those who ship a package, by the document of its own
+// that was read last: behind those that were read later, and, with one that several images
+// have, behind newer images. An image that gets another document comes first again, be it
+// old; and it is on no page, if that happens between the pages before its old place and
+// behind its new one.
 type place struct{ document, image int64 }
 
 // placed is an image at its place, and whether it has other documents.
@@ -103,12 +104,29 @@ func (p place) compare(q place) int {
 }
 
 // readPlace reads the bookmark of the last of a page.
-func readPlace(after string) (place, error) {
-	at, err := readNumbers(after, "shippers", 2)
+func readPlace(after string, way way) (place, error) {
+	at, err := readNumbers(after, way.mark+"shippers", 2)
 	if err != nil || len(at) == 0 {
-		return place{math.MaxInt64, math.MaxInt64}, err
+		return way.start(), err
 	}
 	return place{at[0], at[1]}, nil
+}
+
+// start is before all places.
+func (w way) start() place {
+	if w.behind == ">" {
+		return place{-1, -1}
+	}
+	return place{math.MaxInt64, math.MaxInt64}
+}
+
+// past is behind the places of all that have one of the documents.
+func (w way) past(documents map[int64][]int64) place {
+	keys := sortedKeys(documents)
+	if w.behind == ">" {
+		return place{keys[len(keys)-1] + 1, -1}
+	}
+	return place{keys[0] - 1, math.MaxInt64}
 }
 
 // shipper is an image that ships packages, by its key and theirs.
@@ -118,10 +136,10 @@ type shipper struct {
 	packages []int64
 }
 
-// shippers returns the images behind a place that ship one of the packages, the documents
-// first that were read last. The packages are in order.
-func (s *Store) shippers(ctx context.Context, tx *transaction, packages []int64, before place, limit int) ([]shipper, error) {
-	all, err := s.findShippers(ctx, tx, packages, before, limit)
+// shippers returns the images behind a place that ship one of the packages. The packages
+// are in order.
+func (s *Store) shippers(ctx context.Context, tx *transaction, packages []int64, way way, from place, limit int) ([]shipper, error) {
+	all, err := s.findShippers(ctx, tx, packages, way, from, limit)
 	if err == nil {
 		err = s.addOthers(ctx, tx, packages, all)
 	}
@@ -160,28 +178,28 @@ func (s *Store) addOthers(ctx context.Context, tx *transaction, packages []int64
 	return err
 }
 
-func (s *Store) findShippers(ctx context.Context, tx *transaction, packages []int64, before place, limit int) ([]shipper, error) {
+func (s *Store) findShippers(ctx context.Context, tx *transaction, packages []int64, way way, from place, limit int) ([]shipper, error) {
 	var all []shipper
-	first, seen := before, make(map[int64]bool)
+	first, seen := from, make(map[int64]bool)
 	for most := limit; ; {
-		entries, err := s.engine.entries(ctx, tx, packages, before.document, most)
+		entries, err := s.engine.entries(ctx, tx, packages, way, from.document, most)
 		if err != nil {
 			return nil, err
 		}
-		documents := newestDocuments(entries, most)
+		documents := nextDocuments(entries, way, most)
 		if len(documents) == 0 {
 			return all, nil
 		}
-		places, err := placesOf(ctx, tx, documents, before, 2*most)
+		places, err := placesOf(ctx, tx, documents, way, from, 2*most)
 		if err != nil {
 			return nil, err
 		}
-		earlier, err := shippedBefore(ctx, tx, places, packages, first)
+		latest, err := s.latestOf(ctx, tx, places, packages, way, first)
 		if err != nil {
 			return nil, err
 		}
 		for _, at := range places {
-			if before = at.place; seen[at.image] || earlier[at.image] {
+			if from = at.place; seen[at.image] || latest[at.image] > at.document {
 				continue
 			}
 			seen[at.image] = true
@@ -190,7 +208,7 @@ func (s *Store) findShippers(ctx context.Context, tx *transaction, packages []in
 			}
 		}
 		if len(places) < 2*most { // of these documents there is no more
-			before = place{slices.Min(slices.Collect(maps.Keys(documents))) - 1, math.MaxInt64}
+			from = way.past(documents)
 		}
 		if len(places) == 0 { // documents that no image has any more, of which there may be many
 			most = min(2*most, batch)
@@ -206,11 +224,11 @@ func scanEntry(rows *sql.Rows) (e entry, err error) {
 	return e, err
 }
 
-// newestDocuments are those that were read last, with all that they list of the packages.
-// Of each package there are that many entries, if it has so many.
-func newestDocuments(entries []entry, most int) map[int64][]int64 {
+// nextDocuments are those that come first, with all that they list of the packages. Of each
+// package there are that many entries, if it has so many.
+func nextDocuments(entries []entry, way way, most int) map[int64][]int64 {
 	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(cmp.Compare(b.document, a.document), cmp.Compare(a.pkg, b.pkg))
+		return cmp.Or(way.compare(cmp.Compare(a.document, b.document)), cmp.Compare(a.pkg, b.pkg))
 	})
 	documents := make(map[int64][]int64, most)
 	for _, e := range entries {
@@ -223,7 +241,7 @@ func newestDocuments(entries []entry, most int) map[int64][]int64 {
 }
 
 // placesOf reads who has the documents, behind a place.
-func placesOf(ctx context.Context, tx *transaction, documents map[int64][]int64, before place, most int) ([]placed, error) {
+func placesOf(ctx context.Context, tx *transaction, documents map[int64][]int64, way way, from place, most int) ([]placed, error) {
 	keys := sortedKeys(documents)
 	return collect(ctx, tx, func(rows *sql.Rows) (p placed, err error) {
 		err = rows.Scan(&p.document, &p.image, &p.several)
@@ -231,14 +249,40 @@ func placesOf(ctx context.Context, tx *transaction, documents map[int64][]int64,
 	}, `SELECT DISTINCT d.document_id, d.examination_id,
 			EXISTS (SELECT 1 FROM image_document o WHERE o.examination_id = d.examination_id AND o.document_id <> d.document_id)
 		FROM image_document d WHERE d.document_id IN `+list(len(keys), 0)+
-		` AND (d.document_id, d.examination_id) < `+list(2, len(keys))+` ORDER BY 1 DESC, 2 DESC LIMIT `+decimal(int64(most)),
-		append(anys(keys), before.document, before.image)...)
+		` AND (d.document_id, d.examination_id) `+way.behind+` `+list(2, len(keys))+` ORDER BY 1`+way.order+`, 2`+way.order+` LIMIT `+decimal(int64(most)),
+		append(anys(keys), from.document, from.image)...)
+}
+
+// latestOf has the document by which an image of the places has its place, where it may
+// not be that of the one that was found.
+func (s *Store) latestOf(ctx context.Context, tx *transaction, places []placed, packages []int64, way way, first place) (map[int64]int64, error) {
+	if way.behind == "<" { // what puts it before this page is enough: on it, the first counts
+		return shippedBefore(ctx, tx, places, packages, first)
+	}
+	latest := make(map[int64]int64)
+	for _, at := range places {
+		if at.several {
+			latest[at.image] = 0
+		}
+	}
+	if len(latest) == 0 {
+		return latest, nil
+	}
+	err := each(ctx, tx, func(rows *sql.Rows) error {
+		var image, document int64
+		err := rows.Scan(&image, &document)
+		latest[image] = document
+		return err
+	}, `SELECT d.examination_id, max(d.document_id) FROM image_document d CROSS JOIN document_package dp
+		WHERE d.examination_id `+s.engine.among(1)+` AND dp.document_id = d.document_id AND dp.package_id `+s.engine.among(2)+` GROUP BY d.examination_id`,
+		[]any{s.engine.keys(sortedKeys(latest)), s.engine.keys(packages)})
+	return latest, err
 }
 
 // shippedBefore are those of the places whose image another document puts before a place,
-// or at it: they have been found already.
-func shippedBefore(ctx context.Context, tx *transaction, places []placed, packages []int64, at place) (map[int64]bool, error) {
-	found := make(map[int64]bool)
+// or at it: they have been found already, by the highest of documents.
+func shippedBefore(ctx context.Context, tx *transaction, places []placed, packages []int64, at place) (map[int64]int64, error) {
+	found := make(map[int64]int64)
 	if len(places) == 0 || at.document == math.MaxInt64 {
 		return found, nil
 	}
@@ -256,7 +300,7 @@ func shippedBefore(ctx context.Context, tx *transaction, places []placed, packag
 		WHERE d.examination_id IN `+list(len(images), 0)+` AND (d.document_id, d.examination_id) >= `+list(2, len(images))+`
 		AND dp.document_id = d.document_id AND dp.package_id IN `+list(len(packages), len(images)+2), args...)
 	for _, key := range keys {
-		found[key] = true
+		found[key] = math.MaxInt64
 	}
 	return found, err
 }

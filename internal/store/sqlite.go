@@ -202,7 +202,7 @@ func (e *sqliteEngine) array(expression string) string { return `json_group_arra
 
 // entries has those of a package as one text: thousands of rows take longer to hand over
 // than to find.
-func (e *sqliteEngine) entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error) {
+func (e *sqliteEngine) entries(ctx context.Context, tx *transaction, packages []int64, way way, from int64, most int) ([]entry, error) {
 	var all []entry
 	_, err := collect(ctx, tx, func(rows *sql.Rows) (struct{}, error) {
 		var pkg int64
@@ -219,7 +219,7 @@ func (e *sqliteEngine) entries(ctx context.Context, tx *transaction, packages []
 		}
 		return struct{}{}, nil
 	}, `SELECT p.value, (SELECT group_concat(d.document_id) FROM (SELECT l.document_id FROM document_package l
-		WHERE l.package_id = p.value AND l.document_id <= $1 ORDER BY l.document_id DESC LIMIT $2) AS d) FROM json_each($3) AS p`, upTo, most, e.keys(packages))
+		WHERE l.package_id = p.value AND l.document_id `+way.behind+`= $1 ORDER BY l.document_id`+way.order+` LIMIT $2) AS d) FROM json_each($3) AS p`, from, most, e.keys(packages))
 	return all, err
 }
 

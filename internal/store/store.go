@@ -89,10 +89,10 @@ type engine interface {
 	// within is a condition on a column: its value is among the few that a query has. The
 	// engine looks each of them up.
 	within(query string) string
-	// entries are, of each package, those of the last documents that list it, up to one: so
-	// many, or all there are, but for those that are behind the last so many documents of
-	// all. Their order is of no matter.
-	entries(ctx context.Context, tx *transaction, packages []int64, upTo int64, most int) ([]entry, error)
+	// entries are, of each package, those of the documents that list it, in one direction
+	// from one on: so many, or all there are, but for those that are behind the first so many
+	// documents of all. Their order is of no matter.
+	entries(ctx context.Context, tx *transaction, packages []int64, way way, from int64, most int) ([]entry, error)
 	columns(ctx context.Context, tx *transaction, table string) ([]column, error)
 	// resume has the engine take a table in that was filled: keys that it counts, if the
 	// table has them, go on after those that the rows brought along.

@@ -271,18 +271,23 @@ func (s *Store) WaveEvidence(ctx context.Context, wave int64, p account.Page) (a
 	return account.List[release.EvidenceChange]{Items: changes[:n], Next: next, Total: l.total}, nil
 }
 
-// NewFindings returns findings that came up in releases that were there already, the
-// latest waves first, and within a wave the worst.
+// NewFindings returns findings that came up in releases that were there already, the waves
+// in order of time, and within a wave the worst first.
 func (s *Store) NewFindings(ctx context.Context, p account.Page) (account.List[account.NewFinding], error) {
-	const list = "new findings"
+	way := wayOf(p.Oldest)
+	list := way.mark + "new findings"
 	found := account.List[account.NewFinding]{Total: -1}
-	from, err := readStart(p.After, list, int64(1)<<62, -1, "", 0)
-	if old, oldErr := readNumbers(p.After, list, 1); oldErr == nil && len(old) > 0 {
+	start := int64(1) << 62
+	if p.Oldest {
+		start = 0
+	}
+	from, err := readStart(p.After, list, start, -1, "", 0)
+	if old, oldErr := readNumbers(p.After, "new findings", 1); oldErr == nil && len(old) > 0 && !p.Oldest {
 		// A cursor once named a wave that was done with.
 		from, err = []any{old[0] - 1, -1, "", 0}, nil
 	}
 	if err == nil {
-		err = s.view(ctx, func(tx *transaction) error { return readNews(ctx, tx, list, from, limitOf(p), &found) })
+		err = s.view(ctx, func(tx *transaction) error { return readNews(ctx, tx, way, list, from, limitOf(p), &found) })
 	}
 	if err != nil {
 		return account.List[account.NewFinding]{Total: -1}, fmt.Errorf("read new findings: %w", err)
@@ -291,7 +296,7 @@ func (s *Store) NewFindings(ctx context.Context, p account.Page) (account.List[a
 }
 
 // readNews reads new findings from a wave, and a place in it, on.
-func readNews(ctx context.Context, tx *transaction, list string, from []any, limit int, found *account.List[account.NewFinding]) error {
+func readNews(ctx context.Context, tx *transaction, way way, list string, from []any, limit int, found *account.List[account.NewFinding]) error {
 	// Of the first nothing may be left, of each of the others there is one at least; one
 	// more than belong to the part tells that there is another.
 	waves, err := collect(ctx, tx, func(rows *sql.Rows) (w account.NewFinding, err error) {
@@ -299,8 +304,8 @@ func readNews(ctx context.Context, tx *transaction, list string, from []any, lim
 		err = rows.Scan(&w.Wave, &at)
 		w.At = fromMicros(at)
 		return w, err
-	}, `SELECT w.id, w.at FROM wave w WHERE w.cause = 'advisories' AND w.id <= $1
-		AND EXISTS (SELECT 1 FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new') ORDER BY w.id DESC LIMIT $2`, from[0], limit+2)
+	}, `SELECT w.id, w.at FROM wave w WHERE w.cause = 'advisories' AND w.id `+way.behind+`= $1
+		AND EXISTS (SELECT 1 FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new') ORDER BY w.id`+way.order+` LIMIT $2`, from[0], limit+2)
 	if err != nil {
 		return err
 	}
