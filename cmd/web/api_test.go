@@ -48,7 +48,7 @@ func TestWhatAProgramAsksForIsInTheAuditLog(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()
 		b.mux.ServeHTTP(w, r)
-		entries, err := b.store.Audit(t.Context(), 0, 1)
+		entries, err := b.store.Audit(t.Context(), grant.Page{Limit: 1})
 		if w.Code != http.StatusAccepted || err != nil || len(entries) != 1 || entries[0].Action != action || entries[0].Actor != "ci" || !strings.HasPrefix(entries[0].Subject, repository) {
 			t.Errorf("%s: got %d %s and the entry %+v (%v), want 202 and %s by ci", path, w.Code, w.Body, entries, err, action)
 		}
@@ -73,7 +73,7 @@ func TestWhatARegistryAnnouncesIsAskedForOnceAndWrittenDown(t *testing.T) {
 			t.Fatalf("got %d %s, want 202 and the repository", w.Code, w.Body)
 		}
 	}
-	entries, err := b.store.Audit(t.Context(), 0, 10)
+	entries, err := b.store.Audit(t.Context(), grant.Page{Limit: 10})
 	if err != nil || len(entries) != 1 || entries[0].Action != grant.ActionAnnounce || entries[0].Actor != "registry (ghcr)" || entries[0].Via != "hook" ||
 		entries[0].Subject != "ghcr.io/acme/web" || entries[0].Remote == "" {
 		t.Errorf("got %+v (%v), want one entry, by the registry", entries, err)

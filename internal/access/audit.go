@@ -49,7 +49,8 @@ func (g *Guard) auditFailure(ctx context.Context, bad *badTokenError) {
 }
 
 func (g *Guard) showAudit(w http.ResponseWriter, r *http.Request) {
-	all, err := g.cfg.Store.Audit(r.Context(), before(r), perPage+1)
+	part := pageOf(r, "at")
+	all, err := g.cfg.Store.Audit(r.Context(), part)
 	if err != nil {
 		g.unavailable(w, r, err)
 		return
@@ -57,17 +58,33 @@ func (g *Guard) showAudit(w http.ResponseWriter, r *http.Request) {
 	page := AuditLog{Entries: all, Now: g.cfg.Now()}
 	if len(all) > perPage {
 		page.Entries = all[:perPage]
-		page.Older = auditPath + "?before=" + strconv.FormatInt(all[perPage-1].Key, 10)
+		page.Next = nextPage(auditPath, "at", part, all[perPage-1].Key)
 	}
 	g.cfg.Pages.Audit(w, r, http.StatusOK, page)
 }
 
-// before is the key that a page of a list ends before. What is none is 0, for the first
-// page, which is what a link that was cut off is for.
-func before(r *http.Request) int64 {
-	key, err := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
-	if err != nil || key < 0 {
-		return 0
+// pageOf is the page of a list that is asked for, and one item more, which tells that there
+// is another. The newest come first, and before says behind which a page begins; with the
+// word for the time and a minus before it as sort it is the oldest, and after. A key that is
+// none is 0, for the first page, which is what a link that was cut off is for.
+func pageOf(r *http.Request, word string) grant.Page {
+	q := r.URL.Query()
+	p, name := grant.Page{Limit: perPage + 1}, "before"
+	if q.Get("sort") == "-"+word {
+		p.Oldest, name = true, "after"
 	}
-	return key
+	key, err := strconv.ParseInt(q.Get(name), 10, 64)
+	if err == nil && key > 0 {
+		p.After = key
+	}
+	return p
+}
+
+// nextPage is the path of the page behind one, whose last item has a key.
+func nextPage(path, word string, p grant.Page, last int64) string {
+	key := strconv.FormatInt(last, 10)
+	if p.Oldest {
+		return path + "?after=" + key + "&sort=-" + word
+	}
+	return path + "?before=" + key
 }

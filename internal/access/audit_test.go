@@ -11,7 +11,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/grant"
 )
 
-func TestTheAuditLogIsShownNewestFirst(t *testing.T) {
+func TestTheAuditLogIsShownFromEitherEnd(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	auditor := "Bearer " + b.token(access.Auditor, grant.Read)
@@ -30,6 +30,15 @@ func TestTheAuditLogIsShownNewestFirst(t *testing.T) {
 	second := b.ask("GET", older, nil, "Authorization", auditor).Body.String()
 	if !strings.Contains(second, "release 5.") || !strings.Contains(second, "token.make") || strings.Contains(second, "before=") {
 		t.Errorf("second page: got\n%s", second)
+	}
+	first = b.ask("GET", "/settings/audit?sort=-at", nil, "Authorization", auditor).Body.String()
+	if strings.Index(first, "release 0.") > strings.Index(first, "release 1.") || !strings.Contains(first, "token.make") || strings.Contains(first, "release 59.") {
+		t.Errorf("first page of the oldest: got\n%s", first)
+	}
+	newer := regexp.MustCompile(`/settings/audit\?after=\d+&amp;sort=-at`).FindString(first)
+	second = b.ask("GET", strings.ReplaceAll(newer, "&amp;", "&"), nil, "Authorization", auditor).Body.String()
+	if !strings.Contains(second, "release 59.") || strings.Contains(second, "release 1.") || strings.Contains(second, "Next page") {
+		t.Errorf("second page of the oldest: got\n%s", second)
 	}
 }
 

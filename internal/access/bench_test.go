@@ -182,7 +182,7 @@ func (b *bench) ask(method, path string, form url.Values, headers ...string) *ht
 
 func (b *bench) audit() []grant.Entry {
 	b.t.Helper()
-	all, err := b.store.Audit(b.t.Context(), 0, 0)
+	all, err := b.store.Audit(b.t.Context(), grant.Page{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

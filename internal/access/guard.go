@@ -23,7 +23,7 @@ type TokenStore interface {
 	MakeToken(ctx context.Context, t grant.Token, e grant.Entry) error
 	MakeFirstToken(ctx context.Context, t grant.Token, e grant.Entry) (made bool, err error)
 	Token(ctx context.Context, id string) (grant.Token, bool, error)
-	Tokens(ctx context.Context, before int64, limit int) ([]grant.Token, error)
+	Tokens(ctx context.Context, p grant.Page) ([]grant.Token, error)
 	RevokeToken(ctx context.Context, id string, e grant.Entry) (revoked bool, err error)
 	TouchToken(ctx context.Context, id string, at time.Time) error
 }
@@ -39,7 +39,7 @@ type SessionStore interface {
 // AuditStore keeps the audit log; *store.Store implements it.
 type AuditStore interface {
 	RecordAudit(ctx context.Context, e grant.Entry) error
-	Audit(ctx context.Context, before int64, limit int) ([]grant.Entry, error)
+	Audit(ctx context.Context, p grant.Page) ([]grant.Entry, error)
 }
 
 // Store is all that a guard keeps.

@@ -38,8 +38,8 @@ type SignIn struct {
 type TokenList struct {
 	Tokens []grant.Token
 	Now    time.Time
-	// Older is the path of the page with older ones, "" when there are none.
-	Older string
+	// Next is the path of the page behind this one, "" when it is the last.
+	Next string
 	// Roles and Scopes are those that may be given.
 	Roles  []Role
 	Scopes []grant.Scope
@@ -57,8 +57,8 @@ type TokenList struct {
 type AuditLog struct {
 	Entries []grant.Entry
 	Now     time.Time
-	// Older is the path of the page with older ones, "" when there are none.
-	Older string
+	// Next is the path of the page behind this one, "" when it is the last.
+	Next string
 }
 
 // Refusal is what is shown instead of what was asked for.

@@ -96,9 +96,9 @@ func (g *Guard) mint(name string, role Role, scopes []grant.Scope, life time.Dur
 	}, nil
 }
 
-// Tokens returns a page of tokens, the newest first, as [TokenStore] has it.
-func (g *Guard) Tokens(ctx context.Context, before int64, limit int) ([]grant.Token, error) {
-	return g.cfg.Store.Tokens(ctx, before, limit)
+// Tokens returns a page of tokens, as [TokenStore] has it.
+func (g *Guard) Tokens(ctx context.Context, p grant.Page) ([]grant.Token, error) {
+	return g.cfg.Store.Tokens(ctx, p)
 }
 
 // RevokeToken ends a token and its sessions for the principal of ctx. It returns false
@@ -109,7 +109,8 @@ func (g *Guard) RevokeToken(ctx context.Context, id string) (bool, error) {
 
 // list is the page of tokens for a request, without what was asked for.
 func (g *Guard) list(r *http.Request) (TokenList, error) {
-	all, err := g.cfg.Store.Tokens(r.Context(), before(r), perPage+1)
+	part := pageOf(r, "made")
+	all, err := g.cfg.Store.Tokens(r.Context(), part)
 	if err != nil {
 		return TokenList{}, err
 	}
@@ -122,7 +123,7 @@ func (g *Guard) list(r *http.Request) (TokenList, error) {
 	}
 	if len(all) > perPage {
 		all = all[:perPage]
-		page.Older = tokensPath + "?before=" + strconv.FormatInt(all[perPage-1].Key, 10)
+		page.Next = nextPage(tokensPath, "made", part, all[perPage-1].Key)
 	}
 	page.Tokens = all
 	return page, nil

@@ -116,6 +116,12 @@ func TestTokensArePaged(t *testing.T) {
 	if !strings.Contains(first, "number 59<") || strings.Contains(first, "number 10<") || !strings.Contains(second, "number 10<") || strings.Contains(second, "before=") {
 		t.Errorf("pages: got\n%s\nand\n%s", first, second)
 	}
+	oldest := b.ask("GET", "/settings/tokens?sort=-made", nil, "Authorization", bearer).Body.String()
+	newer := regexp.MustCompile(`/settings/tokens\?after=\d+&amp;sort=-made`).FindString(oldest)
+	rest := b.ask("GET", strings.ReplaceAll(newer, "&amp;", "&"), nil, "Authorization", bearer).Body.String()
+	if !strings.Contains(oldest, "number 0<") || strings.Contains(oldest, "number 59<") || !strings.Contains(rest, "number 59<") || strings.Contains(rest, "number 0<") {
+		t.Errorf("pages of the oldest: got\n%s\nand\n%s", oldest, rest)
+	}
 	if got := b.ask("GET", "/settings/tokens?before=-1%27", nil, "Authorization", bearer); got.Code != 200 || !strings.Contains(got.Body.String(), "number 59<") {
 		t.Errorf("a page that is none: got %d", got.Code)
 	}

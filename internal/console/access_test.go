@@ -44,13 +44,13 @@ func pagesOfAccess() map[string]func(access.Pages, http.ResponseWriter, *http.Re
 		},
 		"tokens": func(p access.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Tokens(w, r, http.StatusOK, access.TokenList{
-				Tokens: []grant.Token{token, revoked, expired}, Now: now, Older: "/settings/tokens?before=3", Roles: grant.Roles(), Scopes: grant.Scopes(),
+				Tokens: []grant.Token{token, revoked, expired}, Now: now, Next: "/settings/tokens?before=3", Roles: grant.Roles(), Scopes: grant.Scopes(),
 				Form: access.NewToken{Name: hostile}, Problem: hostile, Made: &token, Secret: "tally_x_y",
 			})
 		},
 		"audit": func(p access.Pages, w http.ResponseWriter, r *http.Request) {
 			e := grant.Entry{At: now, Actor: hostile, ActorID: hostile, Via: hostile, Action: hostile, Subject: hostile, Detail: hostile, Remote: hostile, Request: hostile}
-			p.Audit(w, r, http.StatusOK, access.AuditLog{Entries: []grant.Entry{e, {At: now}}, Now: now, Older: "/settings/audit?before=3"})
+			p.Audit(w, r, http.StatusOK, access.AuditLog{Entries: []grant.Entry{e, {At: now}}, Now: now, Next: "/settings/audit?before=3"})
 		},
 		"refusal": func(p access.Pages, w http.ResponseWriter, r *http.Request) {
 			p.Refuse(w, r, http.StatusForbidden, access.Refusal{Title: hostile, Detail: hostile})
@@ -110,10 +110,10 @@ func TestListsOfAccessLeadBackToTheNewest(t *testing.T) {
 	}
 	for path, show := range map[string]func(w http.ResponseWriter, r *http.Request, older string){
 		"/settings/audit": func(w http.ResponseWriter, r *http.Request, older string) {
-			c.Audit(w, r, http.StatusOK, access.AuditLog{Entries: []grant.Entry{{At: now}}, Now: now, Older: older})
+			c.Audit(w, r, http.StatusOK, access.AuditLog{Entries: []grant.Entry{{At: now}}, Now: now, Next: older})
 		},
 		"/settings/tokens": func(w http.ResponseWriter, r *http.Request, older string) {
-			c.Tokens(w, r, http.StatusOK, access.TokenList{Tokens: []grant.Token{{Made: now}}, Now: now, Older: older})
+			c.Tokens(w, r, http.StatusOK, access.TokenList{Tokens: []grant.Token{{Made: now}}, Now: now, Next: older})
 		},
 	} {
 		for _, tt := range []struct {

@@ -213,7 +213,7 @@ func auditPage(p *page, l access.AuditLog) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = pages(pagerBefore(p.q, len(l.Entries), l.Older, "entry"), "the audit log").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pages(pagerBefore(p.q, len(l.Entries), l.Next, "entry"), "the audit log").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

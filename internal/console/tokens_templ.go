@@ -83,7 +83,7 @@ func tokensPage(p *page, l access.TokenList) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = pages(pagerBefore(p.q, len(l.Tokens), l.Older, "token"), "tokens").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pages(pagerBefore(p.q, len(l.Tokens), l.Next, "token"), "tokens").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -153,6 +153,16 @@ type Entry struct {
 	Remote, Request string
 }
 
+// Page says which part of the tokens, or of the audit log, is asked for.
+type Page struct {
+	// After is the key of the last item of the part before it; 0 for the first part.
+	After int64
+	// Limit is the most items, of which the store has a bound of its own; 0 is that.
+	Limit int
+	// Oldest: the oldest come first, instead of the newest.
+	Oldest bool
+}
+
 // Actions that this program knows. Others may be added by those who do them.
 const (
 	ActionLogin       = "session.login"

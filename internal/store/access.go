@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/tallyman-io/tallyman/internal/grant"
@@ -103,30 +104,27 @@ func (s *Store) Token(ctx context.Context, id string) (grant.Token, bool, error)
 	return found[0], true, nil
 }
 
-// Tokens returns at most limit tokens, 500 at most, the newest first: those made before
-// the one with the key before, or the newest of all when that is 0. Revoked and expired
-// ones are among them.
-func (s *Store) Tokens(ctx context.Context, before int64, limit int) ([]grant.Token, error) {
-	all, err := collect(ctx, s.read, scanToken, `SELECT `+tokenColumns+` FROM token WHERE id < $1 ORDER BY id DESC LIMIT $2`,
-		pageEnd(before), pageSize(limit))
+// Tokens returns a part of the tokens, 500 at most, in the order in which they were made.
+// Revoked and expired ones are among them.
+func (s *Store) Tokens(ctx context.Context, p grant.Page) ([]grant.Token, error) {
+	part, args := partOf(p)
+	all, err := collect(ctx, s.read, scanToken, `SELECT `+tokenColumns+` FROM token`+part, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
 	return all, nil
 }
 
-func pageEnd(before int64) int64 {
-	if before <= 0 {
-		return 1<<63 - 1
+// partOf chooses a part of a table whose key counts up.
+func partOf(p grant.Page) (tail string, args []any) {
+	if p.Limit <= 0 {
+		p.Limit = pageAtMost
 	}
-	return before
-}
-
-func pageSize(limit int) int {
-	if limit <= 0 {
-		return pageAtMost
+	if p.After <= 0 && !p.Oldest {
+		p.After = math.MaxInt64
 	}
-	return min(limit, pageAtMost)
+	way := wayOf(p.Oldest)
+	return ` WHERE id ` + way.behind + ` $1 ORDER BY id` + way.order + ` LIMIT $2`, []any{p.After, min(p.Limit, pageAtMost)}
 }
 
 // RevokeToken ends a token and all its sessions, and keeps that it was revoked. It

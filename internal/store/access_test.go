@@ -67,7 +67,7 @@ func make1(t *testing.T, s *store.Store, tokens ...grant.Token) {
 
 func actions(t *testing.T, s *store.Store) []string {
 	t.Helper()
-	all, err := s.Audit(t.Context(), 0, 0)
+	all, err := s.Audit(t.Context(), grant.Page{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestOneTokenIsTheFirstHoweverManyStartAtOnce(t *testing.T) {
 				n++
 			}
 		}
-		all, err := stores[0].Tokens(t.Context(), 0, 0)
+		all, err := stores[0].Tokens(t.Context(), grant.Page{})
 		if err != nil || n != 1 || len(all) != 1 || !all[0].Bootstrap || len(actions(t, stores[0])) != 1 {
 			t.Errorf("got %d made, %d tokens, %v, audit %q; want one of each", n, len(all), err, actions(t, stores[0]))
 		}
@@ -226,49 +226,52 @@ func TestOneTokenIsTheFirstHoweverManyStartAtOnce(t *testing.T) {
 	})
 }
 
-func TestTokensAndAuditArePagedNewestFirst(t *testing.T) {
+func TestTokensAndAuditArePagedInBothDirections(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, url string) {
 		s := openAt(t, url, func() time.Time { return hour })
 		for i := range 5 {
 			make1(t, s, token(fmt.Sprintf("t%d", i)))
 		}
-		var ids, subjects []string
-		for before := int64(0); ; {
-			page, err := s.Tokens(t.Context(), before, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(page) == 0 {
-				break
-			}
-			for i := range page {
-				ids = append(ids, page[i].ID)
-			}
-			before = page[len(page)-1].Key
-		}
-		for before := int64(0); ; {
-			page, err := s.Audit(t.Context(), before, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(page) == 0 {
-				break
-			}
-			for i := range page {
-				subjects = append(subjects, page[i].Subject)
-			}
-			before = page[len(page)-1].Key
-		}
 		want := []string{"t4", "t3", "t2", "t1", "t0"}
-		if diff := cmp.Diff([][]string{want, want}, [][]string{ids, subjects}); diff != "" {
-			t.Errorf("pages (-want +got):\n%s", diff)
+		for _, oldest := range []bool{false, true} {
+			var ids, subjects []string
+			for p := (grant.Page{Limit: 2, Oldest: oldest}); ; {
+				page, err := s.Tokens(t.Context(), p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(page) == 0 {
+					break
+				}
+				for i := range page {
+					ids = append(ids, page[i].ID)
+				}
+				p.After = page[len(page)-1].Key
+			}
+			for p := (grant.Page{Limit: 2, Oldest: oldest}); ; {
+				page, err := s.Audit(t.Context(), p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(page) == 0 {
+					break
+				}
+				for i := range page {
+					subjects = append(subjects, page[i].Subject)
+				}
+				p.After = page[len(page)-1].Key
+			}
+			if diff := cmp.Diff([][]string{want, want}, [][]string{ids, subjects}); diff != "" {
+				t.Errorf("pages, the oldest first: %t (-want +got):\n%s", oldest, diff)
+			}
+			slices.Reverse(want)
 		}
 		odd := entry("odd\x00", "\xff")
 		if err := s.RecordAudit(t.Context(), odd); err != nil {
 			t.Fatal(err)
 		}
-		got, err := s.Audit(t.Context(), 0, 1)
+		got, err := s.Audit(t.Context(), grant.Page{Limit: 1})
 		odd.Action, odd.Subject = "odd\uFFFD", "\uFFFD"
 		if err == nil && len(got) == 1 {
 			odd.Key = got[0].Key

@@ -26,16 +26,16 @@ func recordAudit(ctx context.Context, tx *transaction, e *grant.Entry) error {
 	return nil
 }
 
-// Audit returns at most limit entries of the audit log, 500 at most, the newest first:
-// those written before the one with the key before, or the newest of all when that is 0.
-func (s *Store) Audit(ctx context.Context, before int64, limit int) ([]grant.Entry, error) {
+// Audit returns a part of the audit log, 500 entries at most, in the order in which they
+// were written.
+func (s *Store) Audit(ctx context.Context, p grant.Page) ([]grant.Entry, error) {
+	part, args := partOf(p)
 	all, err := collect(ctx, s.read, func(rows *sql.Rows) (e grant.Entry, err error) {
 		var at int64
 		err = rows.Scan(&e.Key, &at, &e.Actor, &e.ActorID, &e.Via, &e.Action, &e.Subject, &e.Detail, &e.Remote, &e.Request)
 		e.At = fromMicros(at)
 		return e, err
-	}, `SELECT id, at, actor, actor_id, via, action, subject, detail, remote, request FROM audit WHERE id < $1 ORDER BY id DESC LIMIT $2`,
-		pageEnd(before), pageSize(limit))
+	}, `SELECT id, at, actor, actor_id, via, action, subject, detail, remote, request FROM audit`+part, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log: %w", err)
 	}
