@@ -157,12 +157,13 @@ type activityView struct {
 	Queue queue
 	Jobs  jobs
 	Waves []waveLine
+	When  column
 	Pager pager
 }
 
 func (c *Console) activity(ctx context.Context, _ *http.Request, p *page) (templ.Component, error) {
 	s := c.cfg.Store
-	waves, err := s.Activity(ctx, p.q.page(listPart))
+	waves, err := s.Activity(ctx, p.q.inTime(listPart, "at"))
 	if err != nil {
 		return nil, fmt.Errorf("read activity: %w", err)
 	}
@@ -171,7 +172,7 @@ func (c *Console) activity(ctx context.Context, _ *http.Request, p *page) (templ
 		return nil, err
 	}
 	p.Title, p.Section = "Activity", "/activity"
-	v := &activityView{Queue: newQueue(now.queue), Jobs: newJobs(now.progress, p.at), Pager: pagerOf(p.q, len(waves.Items), waves.Next, waves.Total, "event")}
+	v := &activityView{Queue: newQueue(now.queue), Jobs: newJobs(now.progress, p.at), When: p.q.inTimeColumn("When", "at"), Pager: pagerOf(p.q, len(waves.Items), waves.Next, waves.Total, "event")}
 	for i := range waves.Items {
 		v.Waves = append(v.Waves, newWave(&waves.Items[i], p))
 	}

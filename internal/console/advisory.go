@@ -97,7 +97,7 @@ func (c *Console) advisories(ctx context.Context, _ *http.Request, p *page) (tem
 	found := p.q.values.Get("show") != "all"
 	query := account.AdvisoryQuery{
 		Ecosystem: p.q.text("ecosystem"), Severity: p.q.choice("severity", levels()...), Found: found,
-		Sort: p.q.choice("sort", "modified", "published", "id"),
+		Sort: p.q.sorted("modified", "published", "id"),
 	}
 	list, err := c.cfg.Store.Advisories(ctx, query, p.q.page(listPart))
 	if err != nil {
@@ -118,10 +118,7 @@ func (c *Console) advisories(ctx context.Context, _ *http.Request, p *page) (tem
 	if order == "" {
 		order = "modified"
 	}
-	v.ID, v.Modified, v.Publish = oneWay(p.q, "Advisory", "id", order), oneWay(p.q, "Modified", "modified", order), oneWay(p.q, "Published", "published", order)
-	if v.ID.Order != "" {
-		v.ID.Order = "ascending"
-	}
+	v.ID, v.Modified, v.Publish = p.q.column("Advisory", "id", order), p.q.mostFirst("Modified", "modified", order), p.q.mostFirst("Published", "published", order)
 	return advisoriesContent(p, v), nil
 }
 
@@ -133,6 +130,7 @@ type advisoryView struct {
 	Affected   []affected
 	Versions   []advisoryVersion
 	Hits       []hit
+	Turn       turn
 	Pager      pager
 	Raw        string
 	// Cut: not all of the record is shown.
@@ -166,12 +164,13 @@ func (c *Console) advisory(ctx context.Context, r *http.Request, p *page) (templ
 	if err != nil {
 		return nil, fmt.Errorf("read advisory: %w", err)
 	}
-	hits, err := c.cfg.Store.AdvisoryReleases(ctx, id, p.q.page(hitPart))
+	hits, err := c.cfg.Store.AdvisoryReleases(ctx, id, p.q.inTime(hitPart, "seen"))
 	if err != nil {
 		return nil, fmt.Errorf("read releases of advisory: %w", err)
 	}
 	p.Title, p.Section = found.ID, "/advisories"
 	v := newAdvisoryView(&found, p)
+	v.Turn = p.q.turn("seen")
 	v.Hits, v.Pager = newHits(hits.Items, p), pagerOf(p.q, len(hits.Items), hits.Next, hits.Total, "release")
 	return advisoryContent(p, v), nil
 }

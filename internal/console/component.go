@@ -77,7 +77,7 @@ func (c *Console) componentPage(ctx context.Context, p *page, repository string)
 		return nil, fmt.Errorf("read component: %w", err)
 	}
 	query := account.ReleaseQuery{
-		Repository: repository, Sort: p.q.choice("sort", "version", "seen"),
+		Repository: repository, Sort: p.q.sorted("version", "seen"),
 		Result: release.Result(p.q.choice("result", string(release.ResultPass), string(release.ResultFail), string(release.ResultUnknown))),
 	}
 	list, err := c.cfg.Store.Releases(ctx, query, p.q.page(listPart))
@@ -107,7 +107,7 @@ func newComponentView(c *account.Component, asked account.ReleaseQuery, list acc
 	if order == "" {
 		order = "version"
 	}
-	v.Heads = componentHeads{Version: oneWay(p.q, "Release", "version", order), Seen: oneWay(p.q, "First seen", "seen", order)}
+	v.Heads = componentHeads{Version: p.q.mostFirst("Release", "version", order), Seen: p.q.mostFirst("First seen", "seen", order)}
 	if c.Latest != nil {
 		latest := newStanding(c.Latest, p.at)
 		v.Latest = &latest
@@ -125,16 +125,6 @@ func newComponentView(c *account.Component, asked account.ReleaseQuery, list acc
 	v.Charts = componentCharts(c, repairs, p)
 	v.Picker = newPicker(c.Repository, c.Trend, "", "")
 	return v
-}
-
-// oneWay is the head of a column by which a list can be sorted in one direction only:
-// the newest first.
-func oneWay(q query, label, key, current string) column {
-	c := column{Label: label, URL: q.with("sort", key, "after", "")}
-	if key == current {
-		c.Order = "descending"
-	}
-	return c
 }
 
 func newRepair(repository string, r account.Repair, p *page) repair {

@@ -38,6 +38,8 @@ type memory struct {
 	asked    []account.Request
 	searched string
 	query    any
+	// page is the part of a list in order of time that was last asked for.
+	page account.Page
 	// before are the versions for which the one before was asked for.
 	before []string
 }
@@ -144,7 +146,7 @@ func (m *memory) Compare(ctx context.Context, from, to account.Ref) (account.Com
 }
 
 func (m *memory) Search(_ context.Context, term string, p account.Page) (account.Found, error) {
-	m.searched = term
+	m.searched, m.page = term, p
 	f := m.found
 	list, err := part(m, f.Items, p)
 	f.List = list
@@ -172,10 +174,12 @@ func (m *memory) Advisory(_ context.Context, id string) (account.AdvisoryDetail,
 }
 
 func (m *memory) AdvisoryReleases(_ context.Context, _ string, p account.Page) (account.List[account.Hit], error) {
+	m.page = p
 	return part(m, m.hits, p)
 }
 
 func (m *memory) Activity(_ context.Context, p account.Page) (account.List[account.Wave], error) {
+	m.page = p
 	var all []account.Wave
 	for _, w := range m.waves {
 		all = append(all, w.Wave)

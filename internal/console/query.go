@@ -60,6 +60,35 @@ func (q query) page(limit int) account.Page {
 	return account.Page{After: q.values.Get("after"), Limit: limit}
 }
 
+// inTime is [query.page] of a list in order of time: the newest come first, or, with the
+// word for the time and a minus before it, the oldest.
+func (q query) inTime(limit int, word string) account.Page {
+	p := q.page(limit)
+	p.Oldest = q.sorted(word) == "-"+word
+	return p
+}
+
+// inTimeColumn is the head of the column of the time by which such a list is sorted.
+func (q query) inTimeColumn(label, word string) column {
+	order := q.sorted(word)
+	if order == "" {
+		order = word
+	}
+	return q.mostFirst(label, word, order)
+}
+
+// turn leads to the opposite order of a list in order of time, where no column has that.
+type turn struct{ Says, Label, URL string }
+
+func (q query) turn(word string) turn {
+	t := turn{Says: "The newest first.", Label: "Oldest first"}
+	if q.sorted(word) == "-"+word {
+		t = turn{Says: "The oldest first.", Label: "Newest first"}
+	}
+	t.URL = q.inTimeColumn("", word).URL
+	return t
+}
+
 // with is the address of the page with other values of some parameters, pairs of name
 // and value, and everything else as it is. An empty value takes a parameter out.
 func (q query) with(pairs ...string) string {
@@ -110,7 +139,7 @@ func (q query) column(label, key, current string) column {
 	case reversed:
 		c.Order = orderWord(reversed)
 	}
-	c.URL = q.with("sort", next, "after", "")
+	c.URL = q.with("sort", next, "after", "", "before", "")
 	return c
 }
 
@@ -182,13 +211,14 @@ func pagerIn(q query, list string, shown int, next string, total int, unit strin
 	return p
 }
 
-// pagerBefore returns the pager of a part of a list that goes on with what is older.
-func pagerBefore(q query, shown int, older, unit string) pager {
-	p := pager{Next: older, Says: plural(shown, unit)}
-	if q.values.Get("before") != "" {
-		p.First = q.path
+// pagerBefore returns the pager of a part of a list that goes on at next, behind what one of
+// two parameters names, by the order of the list.
+func pagerBefore(q query, shown int, next, unit string) pager {
+	p := pager{Next: next, Says: plural(shown, unit)}
+	if q.text("before")+q.text("after") != "" {
+		p.First = q.with("before", "", "after", "")
 	}
-	if p.First != "" || older != "" {
+	if p.First != "" || next != "" {
 		p.Says += " here"
 	}
 	return p

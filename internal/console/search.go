@@ -16,6 +16,7 @@ type searchView struct {
 	// Kind says what the term was taken for.
 	Kind  string
 	Hits  []hit
+	Turn  turn
 	Pager pager
 	// Advisory is what an id names, nil where it names none that is known.
 	Advisory *advisoryLine
@@ -46,12 +47,12 @@ func (c *Console) search(ctx context.Context, _ *http.Request, p *page) (templ.C
 	if v.Fragment {
 		limit = fragmentPart
 	}
-	found, err := c.cfg.Store.Search(ctx, v.Term, p.q.page(limit))
+	found, err := c.cfg.Store.Search(ctx, v.Term, p.q.inTime(limit, "seen"))
 	if err != nil {
 		return nil, fmt.Errorf("search: %w", err)
 	}
 	v.Kind, v.Unknown, v.MoreURL = searchKind(found.Kind), found.Unknown, searchURL(v.Term)
-	v.Hits = newHits(found.Items, p)
+	v.Hits, v.Turn = newHits(found.Items, p), p.q.turn("seen")
 	v.Pager = pagerOf(p.q, len(found.Items), found.Next, found.Total, "release")
 	if found.Advisory != nil {
 		line := newAdvisoryLine(found.Advisory, p)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"sort"
+	"strings"
 
 	"github.com/a-h/templ"
 )
@@ -14,6 +17,8 @@ type settingsView struct {
 	Feeds    []feedLine
 	Queue    queue
 	Settings []Setting
+	// Setting and SetBy are the heads of the columns that they can be sorted by.
+	Setting, SetBy column
 }
 
 // watched is a repository, and how often it is looked at.
@@ -45,6 +50,32 @@ func (c *Console) settings(ctx context.Context, _ *http.Request, p *page) (templ
 		}
 		v.Watched = append(v.Watched, one)
 	}
+	v.sort(p.q)
 	p.Title, p.Section = "Settings", "/settings"
 	return settingsContent(p, v), nil
+}
+
+// sort puts the settings into the order that is asked for; theirs, by subject, is the first
+// of all.
+func (v *settingsView) sort(q query) {
+	order := q.sorted("name", "origin")
+	v.Setting, v.SetBy = q.column("Setting", "name", order), q.column("Set by", "origin", order)
+	for _, c := range []*column{&v.Setting, &v.SetBy} {
+		c.URL += "#process" // the table is the last of the page
+	}
+	key, reversed := strings.CutPrefix(order, "-")
+	if key == "" {
+		return
+	}
+	v.Settings = slices.Clone(v.Settings)
+	sort.SliceStable(v.Settings, func(i, j int) bool {
+		if reversed {
+			i, j = j, i
+		}
+		a, b := v.Settings[i], v.Settings[j]
+		if key == "origin" && a.Origin != b.Origin {
+			return a.Origin < b.Origin
+		}
+		return a.Key < b.Key
+	})
 }
