@@ -22,7 +22,7 @@ type advisoryFilter struct {
 	Ecosystem string `query:"ecosystem" maxLength:"100" example:"Go" doc:"Only this ecosystem."`
 	Severity  string `query:"severity" enum:"critical,high,medium,low,none,unscored" doc:"Only this level."`
 	Found     bool   `query:"found" doc:"Only those that are found in a package."`
-	Sort      string `query:"sort" enum:"modified,published,id" doc:"modified, the newest first, is the default."`
+	Sort      string `query:"sort" enum:"modified,-modified,published,-published,id,-id" doc:"modified is the default, which puts the newest first, as published does; a minus reverses."`
 }
 
 func (a *API) advisories(ctx context.Context, in *advisoryFilter) (*answer, error) {
@@ -67,7 +67,7 @@ func (a *API) advisoryReleases(ctx context.Context, in *releasesOfAdvisory) (*an
 	return listed(wire.ListOf(found, wire.HitOf)), nil
 }
 
-func (a *API) newFindings(ctx context.Context, in *page) (*answer, error) {
+func (a *API) newFindings(ctx context.Context, in *inTime) (*answer, error) {
 	found, err := a.cfg.Store.NewFindings(ctx, in.account())
 	if err != nil {
 		return nil, err

@@ -19,7 +19,13 @@ func whole[A, T any](items []A, each func(*A) T) *answer {
 
 func (p *page) account() account.Page { return account.Page{After: p.Cursor, Limit: p.Limit} }
 
-func (h *hits) account() account.Page { return account.Page{After: h.Cursor, Limit: h.Limit} }
+func (h *hits) account() account.Page {
+	return account.Page{After: h.Cursor, Limit: h.Limit, Oldest: h.Sort == "-seen"}
+}
+
+func (p *inTime) account() account.Page {
+	return account.Page{After: p.Cursor, Limit: p.Limit, Oldest: p.Sort == "-at"}
+}
 
 func (c *ofComponent) repository() string { return wire.Repository(c.Repository) }
 
@@ -64,7 +70,7 @@ type releasesOfComponent struct {
 	page
 
 	Result string `query:"result" enum:"pass,fail,unknown" doc:"Only those whose verdict now is this."`
-	Sort   string `query:"sort" enum:"version,seen" doc:"version, the newest first, is the default; seen: those first seen last first."`
+	Sort   string `query:"sort" enum:"version,-version,seen,-seen" doc:"version, the newest first, is the default; seen: those first seen last first; a minus reverses."`
 }
 
 func (a *API) componentReleases(ctx context.Context, in *releasesOfComponent) (*answer, error) {
@@ -115,10 +121,11 @@ type allReleases struct {
 	page
 
 	Result string `query:"result" enum:"pass,fail,unknown" doc:"Only those whose verdict now is this."`
+	Sort   string `query:"sort" enum:"seen,-seen" default:"seen" doc:"seen: those first seen last first; a minus reverses."`
 }
 
 func (a *API) releases(ctx context.Context, in *allReleases) (*answer, error) {
-	found, err := a.cfg.Store.Releases(ctx, account.ReleaseQuery{Sort: "seen", Result: release.Result(in.Result)}, in.account())
+	found, err := a.cfg.Store.Releases(ctx, account.ReleaseQuery{Sort: in.Sort, Result: release.Result(in.Result)}, in.account())
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (a *API) ofComponents() []operation {
 			endpoint: to((*API).component), gives: shape[wire.Component](), errors: missing,
 		},
 		{
-			id: "list-component-releases", path: componentPath + "/releases", tag: "components", summary: "The releases of a component, the newest version first",
+			id: "list-component-releases", path: componentPath + "/releases", tag: "components", summary: "The releases of a component",
 			endpoint: to((*API).componentReleases), gives: shape[wire.List[wire.Release]](), errors: missing, paged: true,
 		},
 		{
@@ -60,7 +60,7 @@ func (a *API) ofComponents() []operation {
 			endpoint: to((*API).repairs), gives: shape[wire.List[wire.Repair]](), errors: missing, paged: true,
 		},
 		{
-			id: "list-releases", path: wire.Base + "/releases", tag: "releases", summary: "The releases of all components, those first seen last first",
+			id: "list-releases", path: wire.Base + "/releases", tag: "releases", summary: "The releases of all components",
 			endpoint: to((*API).releases), gives: shape[wire.List[wire.Release]](), paged: true,
 		},
 	}
@@ -105,7 +105,7 @@ func (a *API) ofReleases() []operation {
 		{
 			id: "search", path: wire.Base + "/search", tag: "search",
 			summary:     "Releases by package, with @version or @range, by advisory, by digest or by name",
-			description: "Those that were seen last come first, and of those that ship a package the ones whose SBOM was read last.",
+			description: "They are sorted by when they were first seen, and those that ship a package by when their SBOM was read.",
 			endpoint:    to((*API).search), gives: shape[wire.Found](), paged: true,
 		},
 		{
@@ -201,7 +201,7 @@ func (a *API) ofAdvisories() []operation {
 			endpoint: to((*API).advisoryReleases), gives: shape[wire.List[wire.Hit]](), errors: missing, paged: true,
 		},
 		{
-			id: "list-new-findings", path: wire.Base + "/findings", tag: "findings", summary: "Findings that came up in releases that were there already, newest first",
+			id: "list-new-findings", path: wire.Base + "/findings", tag: "findings", summary: "Findings that came up in releases that were there already",
 			endpoint: to((*API).newFindings), gives: shape[wire.List[wire.NewFinding]](), paged: true,
 		},
 	}
@@ -212,7 +212,7 @@ func (a *API) ofWork() []operation {
 	asked := []int{http.StatusNotFound, http.StatusConflict}
 	return []operation{
 		{
-			id: "list-activity", path: wire.Base + "/activity", tag: "activity", summary: "What came in and what it did, newest first",
+			id: "list-activity", path: wire.Base + "/activity", tag: "activity", summary: "What came in and what it did",
 			endpoint: to((*API).activity), gives: shape[wire.List[wire.Wave]](), paged: true,
 		},
 		{

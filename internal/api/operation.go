@@ -115,10 +115,17 @@ type (
 		Cursor string `query:"cursor" maxLength:"1000" doc:"Where to go on: the next of the part before."`
 		Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most items."`
 	}
+	// inTime is a part of a list in order of time.
+	inTime struct {
+		page
+
+		Sort string `query:"sort" enum:"at,-at" doc:"at, the newest first, is the default; a minus reverses."`
+	}
 	// Each hit is a release with much of what is known of it.
 	hits struct {
 		Cursor string `query:"cursor" maxLength:"1000" doc:"Where to go on: the next of the part before."`
 		Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"25" doc:"The most items."`
+		Sort   string `query:"sort" enum:"seen,-seen" doc:"seen, the newest first, is the default; a minus reverses."`
 	}
 	ofComponent struct {
 		Repository string `path:"repository" maxLength:"255" pattern:"^[A-Za-z0-9._:~/-]+$" example:"ghcr.io~acme~web" doc:"The repository, with ~ for each slash; %2F does as well, where no proxy minds it."`

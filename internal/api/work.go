@@ -12,7 +12,7 @@ import (
 	"github.com/tallyman-io/tallyman/internal/release"
 )
 
-func (a *API) activity(ctx context.Context, in *page) (*answer, error) {
+func (a *API) activity(ctx context.Context, in *inTime) (*answer, error) {
 	found, err := a.cfg.Store.Activity(ctx, in.account())
 	if err != nil {
 		return nil, err
