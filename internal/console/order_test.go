@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -155,5 +156,27 @@ func TestSettingsAreSortedByWhatIsAskedFor(t *testing.T) {
 		if got := strings.Join(parse(t, w.Body.String()).list("process").texts("tbody th"), " "); got != want {
 			t.Errorf("%q: got %s, want %s", order, got, want)
 		}
+	}
+}
+
+// A list may become shorter while somebody goes through it. What is behind its end is not
+// that nothing happened.
+func TestAPartOfAWaveThatHasGoneIsToldOf(t *testing.T) {
+	t.Parallel()
+	const left = "Nothing of this list is left here."
+	m := harbour()
+	w := &m.waves[0]
+	for id, all := range map[string]int{"findings": len(w.Findings), "verdicts": len(w.Changes), "evidence": len(w.Evidence)} {
+		list := page(t, m, wavePath+"?"+id+"-after="+strconv.Itoa(all)).list(id)
+		if got := list.one("p.nothing"); got != left {
+			t.Errorf("%s: got %q", id, got)
+		}
+		if got := list.links(); got["first"] != wavePath+"#"+id || got["next"] != "" {
+			t.Errorf("%s: got links %v, want one to the first part", id, got)
+		}
+	}
+	w.Findings, w.Changes, w.Evidence = nil, nil, nil
+	if got := page(t, m, wavePath).texts("p.nothing"); !slices.Equal(got, []string{"No verdict changed.", "No finding is new, gone or changed."}) {
+		t.Errorf("a wave that did nothing: got %q", got)
 	}
 }
