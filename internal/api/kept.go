@@ -14,11 +14,11 @@ import (
 func (a *API) ofKept() []operation {
 	return []operation{
 		{
-			id: "list-audit-entries", path: wire.Base + "/audit", tag: "audit", least: access.Auditor, summary: "The audit log, newest first",
+			id: "list-audit-entries", path: wire.Base + "/audit", tag: "audit", least: access.Auditor, summary: "The audit log",
 			endpoint: to((*API).audit), gives: shape[wire.List[wire.Entry]](), paged: true,
 		},
 		{
-			id: "list-tokens", path: wire.Base + "/tokens", tag: "tokens", scope: grant.Tokens, summary: "API tokens without their secrets, newest first",
+			id: "list-tokens", path: wire.Base + "/tokens", tag: "tokens", scope: grant.Tokens, summary: "API tokens without their secrets",
 			description: "Those that were revoked or expired are among them.",
 			endpoint:    to((*API).tokens), gives: shape[wire.List[wire.Token]](), paged: true,
 		},
@@ -29,29 +29,29 @@ func (a *API) ofKept() []operation {
 	}
 }
 
-func (a *API) audit(ctx context.Context, in *page) (*answer, error) {
-	before, err := in.before()
+func (a *API) audit(ctx context.Context, in *inTime) (*answer, error) {
+	p, err := in.oneMore()
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.cfg.Store.Audit(ctx, before, in.Limit+1)
+	found, err := a.cfg.Store.Audit(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	return listed(wire.ListOf(olderThan(found, in.Limit, func(e *grant.Entry) int64 { return e.Key }), wire.EntryOf)), nil
+	return listed(wire.ListOf(partBefore(found, in.Limit, func(e *grant.Entry) int64 { return e.Key }), wire.EntryOf)), nil
 }
 
-func (a *API) tokens(ctx context.Context, in *page) (*answer, error) {
-	before, err := in.before()
+func (a *API) tokens(ctx context.Context, in *inTime) (*answer, error) {
+	p, err := in.oneMore()
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.cfg.Store.Tokens(ctx, before, in.Limit+1)
+	found, err := a.cfg.Store.Tokens(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	now := a.cfg.Now()
-	return listed(wire.ListOf(olderThan(found, in.Limit, func(t *grant.Token) int64 { return t.Key }),
+	return listed(wire.ListOf(partBefore(found, in.Limit, func(t *grant.Token) int64 { return t.Key }),
 		func(t *grant.Token) wire.Token { return wire.TokenOf(t, now) })), nil
 }
 
@@ -59,20 +59,23 @@ func (a *API) settings(_ context.Context, in *page) (*answer, error) {
 	return partOf(part(in, "settings", a.cfg.Settings, func(s *wire.Setting) string { return s.Key }, func(s *wire.Setting) wire.Setting { return *s }))
 }
 
-// before is the key that the cursor of a list by keys says.
-func (p *page) before() (int64, error) {
-	if p.Cursor == "" {
-		return 0, nil
+// oneMore is the part of a list by keys that is asked for, with the item behind it, which
+// tells whether there is another part.
+func (in *inTime) oneMore() (grant.Page, error) {
+	p := grant.Page{Limit: in.Limit + 1, Oldest: in.Sort == "-at"}
+	if in.Cursor == "" {
+		return p, nil
 	}
-	key, err := strconv.ParseInt(p.Cursor, 10, 64)
+	key, err := strconv.ParseInt(in.Cursor, 10, 64)
 	if err != nil || key <= 0 {
-		return 0, account.ErrCursor
+		return p, account.ErrCursor
 	}
-	return key, nil
+	p.After = key
+	return p, nil
 }
 
-// olderThan is a part of a list of which one item more was read than it takes.
-func olderThan[T any](items []T, limit int, key func(*T) int64) account.List[T] {
+// partBefore is a part of a list of which one item more was read than it takes.
+func partBefore[T any](items []T, limit int, key func(*T) int64) account.List[T] {
 	l := account.List[T]{Items: items, Total: -1}
 	if len(items) > limit {
 		l.Items = items[:limit]

@@ -348,29 +348,34 @@ func (m *memory) Asked(_ context.Context, _ string, digest release.Digest) (acco
 	return asked, m.err
 }
 
-// Audit has two entries; before is a key.
-func (m *memory) Audit(_ context.Context, before int64, limit int) ([]grant.Entry, error) {
+// Audit has two entries.
+func (m *memory) Audit(_ context.Context, p grant.Page) ([]grant.Entry, error) {
 	all := []grant.Entry{
 		{Key: 9, At: noon(9), Actor: "ann", ActorID: "token t1", Via: "token", Action: grant.ActionRescan, Subject: repository, Detail: "ingest", Remote: "192.0.2.1", Request: "req-0"},
 		{Key: 4, At: noon(8), Actor: "web", Via: "system", Action: grant.ActionBootstrap},
 	}
-	if before > 0 {
-		all = slices.DeleteFunc(all, func(e grant.Entry) bool { return e.Key >= before })
+	return partByKey(all, p, func(e grant.Entry) int64 { return e.Key }), m.err
+}
+
+// partByKey is a part of a list that has its newest, the greatest key, first.
+func partByKey[T any](all []T, p grant.Page, key func(T) int64) []T {
+	if p.Oldest {
+		slices.Reverse(all)
 	}
-	return all[:min(limit, len(all))], m.err
+	if p.After > 0 {
+		all = slices.DeleteFunc(all, func(item T) bool { return key(item) == p.After || (key(item) > p.After) != p.Oldest })
+	}
+	return all[:min(p.Limit, len(all))]
 }
 
 // Tokens has one that is valid, one that was revoked, and one that expired.
-func (m *memory) Tokens(_ context.Context, before int64, limit int) ([]grant.Token, error) {
+func (m *memory) Tokens(_ context.Context, p grant.Page) ([]grant.Token, error) {
 	all := []grant.Token{
 		{Key: 3, ID: "t3", Hash: []byte("hash"), Name: "ci", Role: grant.Viewer, Scopes: []grant.Scope{grant.Read}, MadeBy: "ann", Made: noon(9), Expires: noon(20), LastUsed: noon(10)},
 		{Key: 2, ID: "t2", Hash: []byte("hash"), Name: "old", Role: grant.Auditor, Scopes: []grant.Scope{grant.Read}, MadeBy: "ann", Made: noon(1), Expires: noon(20), Revoked: noon(2)},
 		{Key: 1, ID: "t1", Hash: []byte("hash"), Name: "first", Role: grant.Operator, Scopes: grant.Scopes(), MadeBy: "web", Made: noon(1), Expires: noon(2), Bootstrap: true},
 	}
-	if before > 0 {
-		all = slices.DeleteFunc(all, func(t grant.Token) bool { return t.Key >= before })
-	}
-	return all[:min(limit, len(all))], m.err
+	return partByKey(all, p, func(t grant.Token) int64 { return t.Key }), m.err
 }
 
 func (m *memory) Queue(context.Context) (account.Queue, error) {

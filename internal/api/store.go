@@ -55,7 +55,7 @@ type Store interface {
 	Announce(ctx context.Context, a account.Announcement) error
 	// HandIn keeps an SBOM that somebody hands in.
 	HandIn(ctx context.Context, u account.Upload) error
-	// Audit and Tokens return the newest, of those before a key where that is not 0.
-	Audit(ctx context.Context, before int64, limit int) ([]grant.Entry, error)
-	Tokens(ctx context.Context, before int64, limit int) ([]grant.Token, error)
+	// Audit and Tokens return parts of them by key; 501 items at most.
+	Audit(ctx context.Context, p grant.Page) ([]grant.Entry, error)
+	Tokens(ctx context.Context, p grant.Page) ([]grant.Token, error)
 }

@@ -7,11 +7,13 @@ import (
 	"math"
 	"time"
 
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/grant"
 )
 
-// pageAtMost bounds a page of tokens or of the audit log.
-const pageAtMost = 500
+// pageAtMost bounds a page of tokens or of the audit log: the most that is shown of a list
+// at once, and one more to tell whether there are any.
+const pageAtMost = account.MostItems + 1
 
 // touchEvery is how often it is written down that a token or a session was used.
 const touchEvery = time.Minute
@@ -104,7 +106,7 @@ func (s *Store) Token(ctx context.Context, id string) (grant.Token, bool, error)
 	return found[0], true, nil
 }
 
-// Tokens returns a part of the tokens, 500 at most, in the order in which they were made.
+// Tokens returns a part of the tokens, 501 at most, in the order in which they were made.
 // Revoked and expired ones are among them.
 func (s *Store) Tokens(ctx context.Context, p grant.Page) ([]grant.Token, error) {
 	part, args := partOf(p)
