@@ -14,10 +14,12 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/access/accesstest"
+	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/service"
 )
 
 // assembled is web as it is put together for settings, without a server around it.
@@ -42,14 +44,40 @@ func assembled(t *testing.T, environ ...string) *building {
 
 func TestEveryRouteOfWebLetsInWhomItHasToAndNobodyElse(t *testing.T) {
 	t.Parallel()
-	b := assembled(t)
+	b := assembled(t, "TALLYMAN_LIMITS_FAILED_LOGINS=1000")
+	app := b.app(grant.None.String())
+	site := service.Handler(service.Config{Name: "web", Log: zerolog.Nop(), Build: buildinfo.Read(""), Now: time.Now, Uptime: func() time.Duration { return 0 }}, &app)
 	ctx := access.With(t.Context(), access.Principal{Name: "test", Role: access.Operator, Scopes: grant.Scopes(), Via: access.ViaSystem})
-	visitors := accesstest.Visitors(t, func(n access.NewToken) (string, error) {
+	visitors := accesstest.Visitors(t, site, func(n access.NewToken) (string, error) {
 		secret, _, err := b.guard.MakeToken(ctx, n)
 		return secret, err
 	})
 	b.pages.Close() // progress would be told for ever
-	accesstest.Check(t, b.mux, b.guard.Routes(), visitors)
+	table := accesstest.Table{
+		Registered: b.mux.Patterns(), Routes: b.guard.Routes(), Visitors: visitors,
+		// docs/access.md says that these answer everybody.
+		Open: map[string]accesstest.Answer{
+			"GET /healthz": accesstest.Told, "GET /readyz": accesstest.Told, "GET /version": accesstest.Told, "GET /metrics": accesstest.Told,
+			wire.Base + "/": accesstest.NotThere, accesstest.Nowhere: accesstest.NotThere,
+		},
+	}
+	table.Check(t, site)
+}
+
+func TestARouteBesideTheGuardHasToSayWhoGetsWhat(t *testing.T) {
+	t.Parallel()
+	b := assembled(t)
+	b.mux.Handle("GET /debug", http.NotFoundHandler())
+	table := accesstest.Table{
+		Registered: b.mux.Patterns(), Routes: b.guard.Routes(),
+		Open: map[string]accesstest.Answer{wire.Base + "/": accesstest.NotThere, "GET /gone": accesstest.Told},
+	}
+	_, err := table.Rows()
+	for _, want := range []string{"GET /debug: registered beside the guard", "GET /gone: in the table, and not registered"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want it to say %q", err, want)
+		}
+	}
 }
 
 func TestWebMayBeReadByAnybodyWhereThatIsConfigured(t *testing.T) {
@@ -135,7 +163,6 @@ func TestWebShowsItsFirstTokenInTheLogOnce(t *testing.T) {
 func TestWhatNoRouteIsForSaysSo(t *testing.T) {
 	t.Parallel()
 	b := assembled(t)
-	site := withLost(b.mux, b.pages.Lost)
 	for _, tt := range []struct {
 		method, path string
 		status       int
@@ -150,7 +177,7 @@ func TestWhatNoRouteIsForSaysSo(t *testing.T) {
 		{"GET", "/activity/../../etc/passwd", 307, ""},
 	} {
 		w := httptest.NewRecorder()
-		site.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, nil))
+		b.mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), tt.method, tt.path, nil))
 		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.says) {
 			t.Errorf("%s %s: got %d %.200s, want %d and %q", tt.method, tt.path, w.Code, w.Body, tt.status, tt.says)
 		}

@@ -47,8 +47,13 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 	if err := b.guard.Bootstrap(ctx, e.Config.Access.BootstrapToken.Reveal()); err != nil {
 		return service.App{}, errors.Join(err, b.close(ctx))
 	}
+	return b.app(e.Config.Access.Anonymous), nil
+}
+
+// app is what serves, with what anybody may read where anonymous is viewer.
+func (b *building) app(anonymous string) service.App {
 	app := service.App{
-		Routes: func(outer *http.ServeMux) { outer.Handle("/", withLost(b.mux, b.pages.Lost)) },
+		Routes: b.mux,
 		Checks: []service.Check{{Name: "store", Run: b.store.Ping}},
 		// Whoever follows progress would be waited for until shutdown.timeout.
 		Draining: b.pages.Close,
@@ -59,10 +64,10 @@ func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) 
 		},
 	}
 	// Anybody may read /metrics; the names of releases are for whom access.anonymous says.
-	if e.Config.Access.Anonymous == grant.Viewer.String() {
+	if anonymous == grant.Viewer.String() {
 		app.Metrics = b.api.Metrics
 	}
-	return app, nil
+	return app
 }
 
 const (
@@ -94,7 +99,7 @@ type building struct {
 	guard  *access.Guard
 	api    *api.API
 	pages  *console.Console
-	mux    *http.ServeMux
+	mux    *service.Routes
 }
 
 // ask hands what somebody asks for to the worker, once it is written down who asks.
@@ -150,7 +155,7 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	b := &building{store: db, shared: newReading(db, e.Log, e.Now), mux: http.NewServeMux()}
+	b := &building{store: db, shared: newReading(db, e.Log, e.Now), mux: new(service.Routes)}
 	b.api, err = api.New(api.Config{
 		Store: audited{b.shared, b}, ConsoleURL: e.Config.Console.URL, HooksSecret: e.Config.Hooks.Secret.Reveal(), Version: e.Build.Version, Now: e.Now, Settings: told(e.Settings),
 		ReleasePage: console.ReleasePage, AdvisoryPage: console.AdvisoryPage,
@@ -174,5 +179,6 @@ func assemble(ctx context.Context, e command.Env[config.Web]) (*building, error)
 	}
 	// What is under it and no route is a problem, not a page; that it is none is no secret.
 	b.mux.Handle(wire.Base+"/", b.api.Missing())
+	b.mux.Lost = http.HandlerFunc(b.pages.Lost)
 	return b, nil
 }

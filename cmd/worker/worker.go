@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/tallyman-io/tallyman/internal/command"
 	"github.com/tallyman-io/tallyman/internal/config"
@@ -48,8 +47,10 @@ func start(ctx context.Context, e command.Env[config.Worker]) (service.App, erro
 	hooks := hook.New(hook.Config{
 		Secret: c.Hooks.Secret.Reveal(), Repositories: c.Repositories, Discover: runner.Discover, Now: e.Now,
 	})
+	routes := new(service.Routes)
+	routes.Handle(hook.Path, hooks)
 	return service.App{
-		Routes: func(mux *http.ServeMux) { mux.Handle(hook.Path, hooks) },
+		Routes: routes,
 		Checks: []service.Check{{Name: "store", Run: db.Ping}, {Name: "jobs", Run: runner.Ping}},
 		Stops: []service.Stop{
 			{Name: "jobs", Run: runner.Stop},

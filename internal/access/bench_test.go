@@ -18,9 +18,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/access/accesstest"
 	"github.com/tallyman-io/tallyman/internal/buildinfo"
 	"github.com/tallyman-io/tallyman/internal/console"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/service"
 	"github.com/tallyman-io/tallyman/internal/store"
 	"github.com/tallyman-io/tallyman/internal/store/storetest"
 )
@@ -68,7 +70,7 @@ type bench struct {
 	t     testing.TB
 	store *store.Store
 	guard *access.Guard
-	mux   *http.ServeMux
+	mux   *service.Routes
 	clock *clock
 	log   *logs
 }
@@ -95,7 +97,7 @@ func sample() []access.Route {
 
 func newBench(t testing.TB, changes ...func(*access.Config)) *bench {
 	t.Helper()
-	b := &bench{t: t, clock: &clock{at: time.Date(2026, 11, 26, 18, 0, 0, 0, time.UTC)}, log: &logs{}, mux: http.NewServeMux()}
+	b := &bench{t: t, clock: &clock{at: time.Date(2026, 11, 26, 18, 0, 0, 0, time.UTC)}, log: &logs{}, mux: new(service.Routes)}
 	b.open(storetest.SQLite(t), changes...)
 	return b
 }
@@ -131,6 +133,14 @@ func (b *bench) open(url string, changes ...func(*access.Config)) {
 	})
 	if err := b.guard.Install(b.mux, sample()...); err != nil {
 		b.t.Fatal(err)
+	}
+}
+
+// table is what the bench has registered, all of it behind the guard, with who asks.
+func (b *bench) table(visitors ...accesstest.Visitor) *accesstest.Table {
+	return &accesstest.Table{
+		Registered: b.mux.Patterns(), Routes: b.guard.Routes(), Visitors: visitors,
+		Open: map[string]accesstest.Answer{accesstest.Nowhere: accesstest.NotThere},
 	}
 }
 

@@ -21,26 +21,17 @@ import (
 func TestEachRouteLetsInWhomItHasToAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	visitors := accesstest.Visitors(t, b.mint)
-	visitors = append(visitors, accesstest.Visitor{
-		Name: "operator that only reads", Role: access.Operator, Scopes: []grant.Scope{grant.Read}, Known: true,
-		Present: accesstest.Bearer(b.token(access.Operator, grant.Read)),
-	}, accesstest.Visitor{
-		Name: "operator that only uploads", Role: access.Operator, Scopes: []grant.Scope{grant.Upload}, Known: true,
-		Present: accesstest.Bearer(b.token(access.Operator, grant.Upload)),
-	})
-	if rows := accesstest.Rows(b.guard.Routes(), visitors); len(rows) < 300 {
-		t.Errorf("got %d rows, want those of all routes", len(rows))
+	table := b.table(accesstest.Visitors(t, b.mux, b.mint)...)
+	if rows, err := table.Rows(); err != nil || len(rows) < 300 {
+		t.Errorf("got %d rows (%v), want those of all routes", len(rows), err)
 	}
-	accesstest.Check(t, b.mux, b.guard.Routes(), visitors)
+	table.Check(t, b.mux)
 }
 
 func TestAnonymousMayReadWhereThatIsConfigured(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *access.Config) { c.Anonymous = access.Viewer })
-	accesstest.Check(t, b.mux, b.guard.Routes(), []accesstest.Visitor{
-		{Name: "anonymous", Role: access.Viewer, Scopes: []grant.Scope{grant.Read}},
-	})
+	b.table(accesstest.Visitor{Name: "anonymous", Role: access.Viewer, Scopes: []grant.Scope{grant.Read}}).Check(t, b.mux)
 	if got := b.ask("GET", "/", nil).Body.String(); got != "anonymous  viewer 192.0.2.7" {
 		t.Errorf("anonymous: got %q", got)
 	}

@@ -13,9 +13,10 @@ import (
 
 	"github.com/tallyman-io/tallyman/internal/access"
 	"github.com/tallyman-io/tallyman/internal/grant"
+	"github.com/tallyman-io/tallyman/internal/service"
 )
 
-func newMux() *http.ServeMux { return http.NewServeMux() }
+func newMux() *service.Routes { return new(service.Routes) }
 
 // issuer answers as it is told. What a real one does is tested in e2e/login.
 type issuer struct {

@@ -75,9 +75,14 @@ func (r *Route) check() error {
 	return nil
 }
 
+// Registry is where handlers are registered, by a pattern as [http.ServeMux] takes it.
+type Registry interface {
+	Handle(pattern string, h http.Handler)
+}
+
 // Install registers routes, and those of the guard itself, behind the guard. It registers
 // nothing when one of them is not as it has to be. It is called once.
-func (g *Guard) Install(mux *http.ServeMux, routes ...Route) error {
+func (g *Guard) Install(mux Registry, routes ...Route) error {
 	all := append(g.own(), routes...)
 	var errs []error
 	for i := range all {

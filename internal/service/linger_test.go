@@ -11,7 +11,7 @@ import (
 func TestEverythingIsAnsweredForAWhileAfterTheSignal(t *testing.T) {
 	t.Parallel()
 	const delay = 2 * time.Second
-	install := pages(func(mux *http.ServeMux) {
+	install := pages(func(mux *Routes) {
 		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
 	})
 	lingering := func(c *Config) { c.ShutdownDelay = delay }

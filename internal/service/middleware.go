@@ -12,11 +12,11 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// handler is the operations behind the middleware. The order matters: each
+// handler is the routes behind the middleware. The order matters: each
 // sees what the ones before it put into the context, and the answers of the
 // ones behind it.
 func (s *server) handler() http.Handler {
-	var h http.Handler = s.operations()
+	var h http.Handler = http.HandlerFunc(s.route)
 	h = secured(h)
 	h = recovered(h)
 	h = s.observed(h) // outside of recovered, so that a panic is logged as 500

@@ -31,20 +31,18 @@ func prepared(t *testing.T) (http.Handler, *logs) {
 	t.Helper()
 	out := &logs{}
 	clock := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	s := &server{config: Config{
+	config := Config{
 		Name: "web", Log: zerolog.New(out), Build: buildinfo.Info{Version: "1.2.3", Commit: "feed", Go: "go1"},
 		Now: func() time.Time { clock = clock.Add(time.Millisecond); return clock },
-	}}
-	s.metrics = newMetrics(s.config)
-	mux := http.NewServeMux()
+	}
+	mux := new(Routes)
 	mux.HandleFunc("GET /release/{name}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
 	mux.HandleFunc("GET /panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
 	mux.HandleFunc("GET /late", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
 		panic("oh")
 	})
-	s.ready.Store(&application{mux: mux})
-	return s.handler(), out
+	return Handler(config, &App{Routes: mux}), out
 }
 
 func TestAccessLog(t *testing.T) {

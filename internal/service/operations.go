@@ -33,28 +33,25 @@ type Readiness struct {
 	Failed []string `json:"failed,omitempty"`
 }
 
-// operations serves the endpoints that every program has, and the application
-// on all other paths.
-func (s *server) operations() *http.ServeMux {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+// operations adds the endpoints that every program has.
+func (s *server) operations(routes *Routes) {
+	routes.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, r, http.StatusOK, map[string]string{"status": "alive"})
 	})
-	mux.HandleFunc("GET /readyz", s.serveReadiness)
-	mux.HandleFunc("GET /version", func(w http.ResponseWriter, r *http.Request) {
+	routes.HandleFunc("GET /readyz", s.serveReadiness)
+	routes.HandleFunc("GET /version", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, r, http.StatusOK, s.config.Build)
 	})
-	mux.Handle("GET /metrics", s.metrics)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		app := s.ready.Load()
-		if app == nil {
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, stateStarting, http.StatusServiceUnavailable)
-			return
-		}
-		app.mux.ServeHTTP(w, r)
-	})
-	return mux
+	routes.Handle("GET /metrics", s.metrics)
+}
+
+// route answers as the application does, or as its being started does.
+func (s *server) route(w http.ResponseWriter, r *http.Request) {
+	if app := s.ready.Load(); app != nil {
+		app.routes.ServeHTTP(w, r)
+		return
+	}
+	s.starting.ServeHTTP(w, r)
 }
 
 func (s *server) serveReadiness(w http.ResponseWriter, r *http.Request) {

@@ -48,8 +48,9 @@ type Config struct {
 
 // App is what a program adds to the server. The zero value adds nothing.
 type App struct {
-	// Routes are installed before the service is ready; nil adds none.
-	Routes func(*http.ServeMux)
+	// Routes are what the service answers beside its own endpoints, which are added to them;
+	// nil adds none.
+	Routes *Routes
 	// Metrics adds to what /metrics shows, which anybody may read; nil adds nothing. When it
 	// fails, nothing that it wrote is shown.
 	Metrics func(context.Context, *Exposition) error
@@ -93,13 +94,7 @@ const maxHeaderBytes = 32 << 10
 // Run serves until ctx ends or a signal comes, and returns when everything is
 // stopped. It returns nil after a graceful stop.
 func Run(ctx context.Context, c Config, start Start) error {
-	s := &server{config: c, metrics: newMetrics(c)}
-	s.metrics.more = func() func(context.Context, *Exposition) error {
-		if app := s.ready.Load(); app != nil {
-			return app.metrics
-		}
-		return nil
-	}
+	s := newServer(c)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
@@ -145,6 +140,8 @@ func Run(ctx context.Context, c Config, start Start) error {
 type server struct {
 	config  Config
 	metrics *metrics
+	// starting answers until there is an application.
+	starting *Routes
 	// ready is what serves while the service is ready or draining; nil before.
 	ready    atomic.Pointer[application]
 	draining atomic.Bool
@@ -153,9 +150,44 @@ type server struct {
 }
 
 type application struct {
-	mux     *http.ServeMux
+	routes  *Routes
 	metrics func(context.Context, *Exposition) error
 	checks  []Check
+}
+
+func newServer(c Config) *server {
+	s := &server{config: c, metrics: newMetrics(c), starting: new(Routes)}
+	s.metrics.more = func() func(context.Context, *Exposition) error {
+		if app := s.ready.Load(); app != nil {
+			return app.metrics
+		}
+		return nil
+	}
+	s.operations(s.starting)
+	s.starting.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, stateStarting, http.StatusServiceUnavailable)
+	})
+	return s
+}
+
+// open has the application answer. Its routes are then all that is answered: the
+// endpoints that every program has are among them.
+func (s *server) open(app *App) {
+	routes := app.Routes
+	if routes == nil {
+		routes = new(Routes)
+	}
+	s.operations(routes)
+	s.ready.Store(&application{routes: routes, metrics: app.Metrics, checks: app.Checks})
+}
+
+// Handler is what [Run] serves once app is put together, for tests that ask for everything
+// which is in app.Routes then.
+func Handler(c Config, app *App) http.Handler {
+	s := newServer(c)
+	s.open(app)
+	return s.handler()
 }
 
 func (s *server) httpServer(base context.Context) *http.Server {
@@ -214,10 +246,6 @@ func (s *server) boot(stop, running context.Context, end context.CancelFunc, sta
 	if stopped {
 		return errStopped
 	}
-	mux := http.NewServeMux()
-	if got.app.Routes != nil {
-		got.app.Routes(mux)
-	}
-	s.ready.Store(&application{mux: mux, metrics: got.app.Metrics, checks: got.app.Checks})
+	s.open(&got.app)
 	return nil
 }

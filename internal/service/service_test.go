@@ -148,8 +148,16 @@ func (r *running) wait(t *testing.T) error {
 	}
 }
 
-func pages(install func(*http.ServeMux)) Start {
-	return func(context.Context) (App, error) { return App{Routes: install}, nil }
+func routesOf(install func(*Routes)) *Routes {
+	routes := new(Routes)
+	if install != nil {
+		install(routes)
+	}
+	return routes
+}
+
+func pages(install func(*Routes)) Start {
+	return func(context.Context) (App, error) { return App{Routes: routesOf(install)}, nil }
 }
 
 func TestServiceFromStartToStop(t *testing.T) {
@@ -168,9 +176,9 @@ func TestServiceFromStartToStop(t *testing.T) {
 			}}
 		}
 		return App{
-			Routes: func(mux *http.ServeMux) {
+			Routes: routesOf(func(mux *Routes) {
 				mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
-			},
+			}),
 			Stops: []Stop{step("jobs"), step("store")},
 		}, nil
 	})
@@ -228,7 +236,7 @@ func TestReadinessNamesWhatFails(t *testing.T) {
 func TestRequestsUnderWayAreFinishedWhileDraining(t *testing.T) {
 	t.Parallel()
 	entered, finish := make(chan struct{}), make(chan struct{})
-	r := launch(t, pages(func(mux *http.ServeMux) {
+	r := launch(t, pages(func(mux *Routes) {
 		mux.HandleFunc("GET /slow", func(w http.ResponseWriter, r *http.Request) {
 			close(entered)
 			<-finish
@@ -267,13 +275,13 @@ func TestAnswersWithoutAnEndAreEndedWhileDraining(t *testing.T) {
 	entered, ended := make(chan struct{}), make(chan struct{})
 	r := launch(t, func(context.Context) (App, error) {
 		return App{
-			Routes: func(mux *http.ServeMux) {
+			Routes: routesOf(func(mux *Routes) {
 				mux.HandleFunc("GET /endless", func(w http.ResponseWriter, _ *http.Request) {
 					close(entered)
 					<-ended
 					_, _ = io.WriteString(w, "ended")
 				})
-			},
+			}),
 			Draining: func() { close(ended) },
 		}, nil
 	})
@@ -295,9 +303,8 @@ func TestAnswersWithoutAnEndAreEndedWhileDraining(t *testing.T) {
 
 func TestReadinessWhileDraining(t *testing.T) {
 	t.Parallel()
-	s := &server{config: Config{Now: time.Now}}
-	s.metrics = newMetrics(s.config)
-	s.ready.Store(&application{mux: http.NewServeMux()})
+	s := newServer(Config{Now: time.Now})
+	s.open(&App{})
 	s.draining.Store(true)
 	w := record(t, s.handler(), "/readyz")
 	if want := `{"status":"draining"}`; w.Code != http.StatusServiceUnavailable || strings.TrimSpace(w.Body.String()) != want {

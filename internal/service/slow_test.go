@@ -48,7 +48,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			handled := make(chan error, 1)
-			r := launch(t, pages(func(mux *http.ServeMux) {
+			r := launch(t, pages(func(mux *Routes) {
 				mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
 				mux.HandleFunc("POST /body", func(_ http.ResponseWriter, r *http.Request) {
 					_, err := io.Copy(io.Discard, r.Body)
