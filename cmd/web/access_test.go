@@ -23,14 +23,20 @@ import (
 )
 
 // assembled is web as it is put together for settings, without a server around it.
-func assembled(t *testing.T, environ ...string) *building {
+func assembled(t testing.TB, environ ...string) *building {
+	t.Helper()
+	return assembledWith(t, zerolog.Nop(), environ...)
+}
+
+// assembledWith is assembled with a log.
+func assembledWith(t testing.TB, log zerolog.Logger, environ ...string) *building {
 	t.Helper()
 	environ = append([]string{"TALLYMAN_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "t.db"), "TALLYMAN_LIMITS_REQUESTS=100000"}, environ...)
 	loaded, err := config.ForWeb().Load(config.Input{Environ: environ})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := assemble(t.Context(), command.Env[config.Web]{Config: loaded.Config, Settings: loaded.Values, Log: zerolog.Nop(), Build: buildinfo.Read(""), Now: time.Now})
+	b, err := assemble(t.Context(), command.Env[config.Web]{Config: loaded.Config, Settings: loaded.Values, Log: log, Build: buildinfo.Read(""), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,11 +48,18 @@ func assembled(t *testing.T, environ ...string) *building {
 	return b
 }
 
+// served is everything that web answers, as its server has it.
+func served(b *building, log zerolog.Logger) http.Handler {
+	app := b.app(grant.None.String())
+	return service.Handler(service.Config{
+		Name: "web", Log: log, Build: buildinfo.Read(""), Now: time.Now, Uptime: func() time.Duration { return 0 },
+	}, &app)
+}
+
 func TestEveryRouteOfWebLetsInWhomItHasToAndNobodyElse(t *testing.T) {
 	t.Parallel()
 	b := assembled(t, "TALLYMAN_LIMITS_FAILED_LOGINS=1000")
-	app := b.app(grant.None.String())
-	site := service.Handler(service.Config{Name: "web", Log: zerolog.Nop(), Build: buildinfo.Read(""), Now: time.Now, Uptime: func() time.Duration { return 0 }}, &app)
+	site := served(b, zerolog.Nop())
 	ctx := access.With(t.Context(), access.Principal{Name: "test", Role: access.Operator, Scopes: grant.Scopes(), Via: access.ViaSystem})
 	visitors := accesstest.Visitors(t, site, func(n access.NewToken) (string, error) {
 		secret, _, err := b.guard.MakeToken(ctx, n)

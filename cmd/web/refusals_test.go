@@ -55,7 +55,7 @@ func refused(t *testing.T, b *building, route *access.Route, status int, headers
 	apitest.Record(t, r, nil, w)
 }
 
-func (b *building) token(t *testing.T, role access.Role, scopes ...grant.Scope) string {
+func (b *building) token(t testing.TB, role access.Role, scopes ...grant.Scope) string {
 	t.Helper()
 	ctx := access.With(t.Context(), access.Principal{Name: "test", Role: access.Operator, Scopes: grant.Scopes(), Via: access.ViaSystem})
 	secret, _, err := b.guard.MakeToken(ctx, access.NewToken{Name: "ci", Role: role, Scopes: scopes, Days: 1})

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tallyman-io/tallyman/internal/account"
+	"github.com/tallyman-io/tallyman/internal/api/apitest"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/dossier"
 	"github.com/tallyman-io/tallyman/internal/evidence/evidencetest"
@@ -333,17 +334,20 @@ func (b *kept) dossier(t *testing.T) {
 
 // hostile requests are those that the fuzzer begins with.
 func (b *kept) hostile(t *testing.T) {
-	all := calls(t, b.server.api.OpenAPI())
+	all, err := apitest.Calls(b.server.api.OpenAPI(), known)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range all {
-		for _, hostile := range hostileTexts() {
+		for _, hostile := range apitest.Hostile() {
 			for _, choices := range [][]byte{{0, 3, 3, 3, 3, 3, 3, 0}, {3, 3, 3, 3, 3, 3, 3, 3}, {0, 0, 2, 3, 2, 3, 0, 1}} {
-				r := all[i].build(t.Context(), choices, hostile, []byte(hostile))
+				r := all[i].Request(t.Context(), choices, hostile, []byte(hostile))
 				r.URL.Path = strings.ReplaceAll(r.URL.Path, "ghcr.io~acme~web", wire.Segment(b.Repository))
 				r.URL.RawPath = ""
 				w := httptest.NewRecorder()
 				b.server.ServeHTTP(w, r)
-				if w.Code >= http.StatusInternalServerError {
-					t.Errorf("%s %s: got %d %s\n%s", r.Method, r.URL, w.Code, w.Body, b.server.log)
+				if err := all[i].Check(r, w); err != nil {
+					t.Errorf("%v\n%s", err, b.server.log)
 				}
 			}
 		}

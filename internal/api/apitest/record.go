@@ -1,5 +1,6 @@
-// Package apitest writes down what tests ask the API and are answered, so that
-// e2e/openapi, a module of its own, can hold it against the OpenAPI document.
+// Package apitest makes requests of every kind from the API's OpenAPI document, and checks
+// their answers. It writes down what tests ask and are answered, so that e2e/openapi, a
+// module of its own, can hold all of it against that document.
 package apitest
 
 import (
