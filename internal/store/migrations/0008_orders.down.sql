@@ -1,0 +1,2 @@
+DROP INDEX advisory_published;
+DROP INDEX release_seen_of;
