@@ -130,7 +130,7 @@ type advisoryView struct {
 	Affected   []affected
 	Versions   []advisoryVersion
 	Hits       []hit
-	Turn       turn
+	Seen       column
 	Pager      pager
 	Raw        string
 	// Cut: not all of the record is shown.
@@ -170,7 +170,7 @@ func (c *Console) advisory(ctx context.Context, r *http.Request, p *page) (templ
 	}
 	p.Title, p.Section = found.ID, "/advisories"
 	v := newAdvisoryView(&found, p)
-	v.Turn = p.q.turn("seen")
+	v.Seen = p.q.inTimeColumn("Release", "seen")
 	v.Hits, v.Pager = newHits(hits.Items, p), pagerOf(p.q, len(hits.Items), hits.Next, hits.Total, "release")
 	return advisoryContent(p, v), nil
 }

@@ -77,18 +77,6 @@ func (q query) inTimeColumn(label, word string) column {
 	return q.mostFirst(label, word, order)
 }
 
-// turn leads to the opposite order of a list in order of time, where no column has that.
-type turn struct{ Says, Label, URL string }
-
-func (q query) turn(word string) turn {
-	t := turn{Says: "The newest first.", Label: "Oldest first"}
-	if q.sorted(word) == "-"+word {
-		t = turn{Says: "The oldest first.", Label: "Newest first"}
-	}
-	t.URL = q.inTimeColumn("", word).URL
-	return t
-}
-
 // with is the address of the page with other values of some parameters, pairs of name
 // and value, and everything else as it is. An empty value takes a parameter out.
 func (q query) with(pairs ...string) string {

@@ -14,9 +14,10 @@ import (
 type searchView struct {
 	Term string
 	// Kind says what the term was taken for.
-	Kind  string
-	Hits  []hit
-	Turn  turn
+	Kind string
+	Hits []hit
+	// Seen is the head of the column of releases; a page within another has no links there.
+	Seen  column
 	Pager pager
 	// Advisory is what an id names, nil where it names none that is known.
 	Advisory *advisoryLine
@@ -52,7 +53,10 @@ func (c *Console) search(ctx context.Context, _ *http.Request, p *page) (templ.C
 		return nil, fmt.Errorf("search: %w", err)
 	}
 	v.Kind, v.Unknown, v.MoreURL = searchKind(found.Kind), found.Unknown, searchURL(v.Term)
-	v.Hits, v.Turn = newHits(found.Items, p), p.q.turn("seen")
+	v.Hits, v.Seen = newHits(found.Items, p), column{Label: "Release"}
+	if !v.Fragment {
+		v.Seen = p.q.inTimeColumn("Release", "seen")
+	}
 	v.Pager = pagerOf(p.q, len(found.Items), found.Next, found.Total, "release")
 	if found.Advisory != nil {
 		line := newAdvisoryLine(found.Advisory, p)

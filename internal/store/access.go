@@ -125,8 +125,7 @@ func partOf(p grant.Page) (tail string, args []any) {
 	if p.After <= 0 && !p.Oldest {
 		p.After = math.MaxInt64
 	}
-	way := wayOf(p.Oldest)
-	return ` WHERE id ` + way.behind + ` $1 ORDER BY id` + way.order + ` LIMIT $2`, []any{p.After, min(p.Limit, pageAtMost)}
+	return wayOf(p.Oldest).sql(` WHERE id < $1 ORDER BY id DESC LIMIT $2`), []any{p.After, min(p.Limit, pageAtMost)}
 }
 
 // RevokeToken ends a token and all its sessions, and keeps that it was revoked. It

@@ -103,26 +103,26 @@ func countWaves(ctx context.Context, tx *transaction, waves map[int64]*waveCount
 func (s *Store) Activity(ctx context.Context, p account.Page) (account.List[account.Wave], error) {
 	none := account.List[account.Wave]{Total: -1}
 	way := wayOf(p.Oldest)
-	after, err := readNumbers(p.After, way.mark+"waves", 1)
+	after, err := readNumbers(p.After, way.list("waves"), 1)
 	if err != nil {
 		return none, fmt.Errorf("read activity: %w", err)
 	}
 	var where conditions
 	where.add(`w.cause <> 'policy' OR w.judged_at IS NULL OR EXISTS (SELECT 1 FROM verdict v WHERE v.wave_id = w.id)`)
 	if len(after) > 0 {
-		where.add(`w.id `+way.behind+` ?`, after[0])
+		where.add(way.sql(`w.id < ?`), after[0])
 	}
 	text, args := where.text()
 	limit := limitOf(p)
 	var all []account.Wave
 	err = s.view(ctx, func(tx *transaction) (err error) {
-		all, err = s.readWaves(ctx, tx, text+fmt.Sprintf(`ORDER BY w.id%s LIMIT %d`, way.order, limit+1), args...)
+		all, err = s.readWaves(ctx, tx, text+way.sql(`ORDER BY w.id DESC LIMIT `)+decimal(int64(limit+1)), args...)
 		return err
 	})
 	if err != nil {
 		return none, fmt.Errorf("read activity: %w", err)
 	}
-	return cut(all, limit, func(last *account.Wave) string { return bookmark(way.mark+"waves", decimal(last.ID)) }), nil
+	return cut(all, limit, func(last *account.Wave) string { return bookmark(way.list("waves"), decimal(last.ID)) }), nil
 }
 
 // silentFor is how long a worker may be silent before it counts as gone, for people: its

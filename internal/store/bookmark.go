@@ -75,27 +75,32 @@ func readStart(text, list string, begin ...any) ([]any, error) {
 	return begin, nil
 }
 
-// way is the direction in which a list goes along its index.
-type way struct {
-	// mark is before the name of the list in its cursors: those of one direction are none
-	// of the other.
-	mark string
-	// order is that of SQL for each of the values that the list is sorted by, and behind
-	// compares those of an item that comes later with a cursor's.
-	order, behind string
+// way is the direction in which a list goes along its index: empty from its end, where what
+// is newest or largest stands, and a minus from its beginning. It is put before the name of
+// the list in its cursors: those of one direction are none of the other.
+type way string
+
+func wayOf(beginning bool) way {
+	if beginning {
+		return "-"
+	}
+	return ""
 }
 
-// wayOf is how a list is read whose newest, or largest, come first, or its opposite.
-func wayOf(opposite bool) way {
-	if opposite {
-		return way{"-", " ASC", ">"}
+// list is the name of a list in this direction.
+func (w way) list(name string) string { return string(w) + name }
+
+// sql turns a text of SQL for the way from the end into that for this way.
+func (w way) sql(text string) string {
+	if w == "" {
+		return text
 	}
-	return way{"", " DESC", "<"}
+	return strings.NewReplacer("<>", "<>", "<=", ">=", ">=", "<=", "<", ">", " DESC", " ASC").Replace(text)
 }
 
 // compare turns the order of two values into that of the list.
 func (w way) compare(c int) int {
-	if w.mark == "" {
+	if w == "" {
 		return -c
 	}
 	return c

@@ -220,17 +220,17 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 	var order string
 	var next func(*account.Standing) string
 	if q.Repository != "" && sort != "seen" {
-		after, err := readBookmark(p.After, way.mark+"releases", 1)
+		after, err := readBookmark(p.After, way.list("releases"), 1)
 		if err != nil {
 			return none, err
 		}
 		if len(after) > 0 {
-			where.add(`(r.precedence, r.version) `+way.behind+` (?, ?)`, release.Precedence(after[0]), after[0])
+			where.add(way.sql(`(r.precedence, r.version) < (?, ?)`), release.Precedence(after[0]), after[0])
 		}
-		order = `ORDER BY r.precedence` + way.order + `, r.version` + way.order
-		next = func(last *account.Standing) string { return bookmark(way.mark+"releases", last.Version) }
+		order = `ORDER BY r.precedence DESC, r.version DESC`
+		next = func(last *account.Standing) string { return bookmark(way.list("releases"), last.Version) }
 	} else {
-		after, err := readBookmark(p.After, way.mark+"seen", 3)
+		after, err := readBookmark(p.After, way.list("seen"), 3)
 		if err != nil {
 			return none, err
 		}
@@ -239,15 +239,15 @@ func readReleases(ctx context.Context, tx *transaction, q account.ReleaseQuery, 
 			if err != nil {
 				return none, err
 			}
-			where.add(`(r.first_seen, r.repository, r.version) `+way.behind+` (?, ?, ?)`, at[0], after[1], after[2])
+			where.add(way.sql(seenBefore), at[0], after[1], after[2])
 		}
-		order = way.bySeen()
+		order = lastSeenFirst
 		next = func(last *account.Standing) string {
-			return bookmark(way.mark+"seen", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
+			return bookmark(way.list("seen"), decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
 		}
 	}
 	text, args := where.text()
-	items, err := chosen(ctx, tx, `release r`, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
+	items, err := chosen(ctx, tx, `release r`, text+way.sql(order)+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
 	if err != nil {
 		return none, err
 	}

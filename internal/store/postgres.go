@@ -199,17 +199,16 @@ func (e *postgresEngine) array(expression string) string {
 // entries looks at a few of each package first: behind so many of those, nothing is asked
 // for.
 func (e *postgresEngine) entries(ctx context.Context, tx *transaction, packages []int64, way way, from int64, most int) ([]entry, error) {
-	within, end := `>=`, int64(0)
-	if way.behind == ">" {
-		within, end = `<=`, math.MaxInt64
+	const listedBy = `(SELECT d.document_id FROM document_package d WHERE d.package_id = p.id AND d.document_id <= $2`
+	end := int64(0)
+	if way != "" {
+		end = math.MaxInt64
 	}
-	listed := `(SELECT d.document_id FROM document_package d WHERE d.package_id = p.id AND d.document_id ` + way.behind + `= $2`
-	next := ` ORDER BY d.document_id` + way.order
-	return collect(ctx, tx, scanEntry, `WITH few AS MATERIALIZED (SELECT p.id, d.document_id FROM unnest($1::BIGINT[]) AS p (id)
-			CROSS JOIN LATERAL `+listed+next+` LIMIT 4) AS d),
-		bound AS MATERIALIZED (SELECT coalesce((SELECT DISTINCT document_id FROM few ORDER BY document_id`+way.order+` OFFSET $3 - 1 LIMIT 1), $4) AS document)
-		SELECT d.document_id, p.id FROM bound CROSS JOIN (SELECT DISTINCT few.id FROM few, bound WHERE few.document_id `+within+` bound.document) AS p
-			CROSS JOIN LATERAL `+listed+` AND d.document_id `+within+` bound.document`+next+` LIMIT $3) AS d`,
+	return collect(ctx, tx, scanEntry, way.sql(`WITH few AS MATERIALIZED (SELECT p.id, d.document_id FROM unnest($1::BIGINT[]) AS p (id)
+			CROSS JOIN LATERAL `+listedBy+` ORDER BY d.document_id DESC LIMIT 4) AS d),
+		bound AS MATERIALIZED (SELECT coalesce((SELECT DISTINCT document_id FROM few ORDER BY document_id DESC OFFSET $3 - 1 LIMIT 1), $4) AS document)
+		SELECT d.document_id, p.id FROM bound CROSS JOIN (SELECT DISTINCT few.id FROM few, bound WHERE few.document_id >= bound.document) AS p
+			CROSS JOIN LATERAL `+listedBy+` AND d.document_id >= bound.document ORDER BY d.document_id DESC LIMIT $3) AS d`),
 		packages, from, most, end)
 }
 

@@ -135,36 +135,36 @@ func listAdvisories(ctx context.Context, tx *transaction, q account.AdvisoryQuer
 	var order string
 	var next func(*keyed) string
 	if sort == "id" {
-		list := way.mark + "advisories by id"
+		list := way.list("advisories by id")
 		way = wayOf(!reversed) // the word alone is A to Z
 		after, err := readBookmark(p.After, list, 2)
 		if err != nil {
 			return account.List[keyed]{}, err
 		}
 		if len(after) > 0 {
-			where.add(`(a.name, a.feed) `+way.behind+` (?, ?)`, after[0], after[1])
+			where.add(way.sql(`(a.name, a.feed) < (?, ?)`), after[0], after[1])
 		}
-		order = `ORDER BY a.name` + way.order + `, a.feed` + way.order
+		order = `ORDER BY a.name DESC, a.feed DESC`
 		next = func(last *keyed) string { return bookmark(list, last.ID, last.Ecosystem) }
 	} else {
 		column, at := "modified", func(k *keyed) int64 { return orZero(k.Modified) }
 		if sort == "published" {
 			column, at = "published", func(k *keyed) int64 { return orZero(k.Published) }
 		}
-		list := way.mark + "advisories " + column
+		list := way.list("advisories " + column)
 		after, err := readNumbers(p.After, list, 2)
 		if err != nil {
 			return account.List[keyed]{}, err
 		}
 		where.add(`a.` + column + ` IS NOT NULL`)
 		if len(after) > 0 {
-			where.add(`(a.`+column+`, a.id) `+way.behind+` (?, ?)`, after[0], after[1])
+			where.add(way.sql(`(a.`+column+`, a.id) < (?, ?)`), after[0], after[1])
 		}
-		order = `ORDER BY a.` + column + way.order + `, a.id` + way.order
+		order = `ORDER BY a.` + column + ` DESC, a.id DESC`
 		next = func(last *keyed) string { return bookmark(list, decimal(at(last)), decimal(last.key)) }
 	}
 	text, args := where.text()
-	all, err := readKeyed(ctx, tx, text+order+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
+	all, err := readKeyed(ctx, tx, text+way.sql(order)+fmt.Sprintf(` LIMIT %d`, limit+1), args...)
 	if err != nil {
 		return account.List[keyed]{}, err
 	}

@@ -98,7 +98,7 @@ func searchReleases(ctx context.Context, tx *transaction, term string, p account
 func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p account.Page, from string, where conditions) (account.Found, error) {
 	found := account.Found{Kind: kind}
 	way := wayOf(p.Oldest)
-	after, err := readBookmark(p.After, way.mark+"hits", 3)
+	after, err := readBookmark(p.After, way.list("hits"), 3)
 	if err != nil {
 		return found, err
 	}
@@ -107,16 +107,16 @@ func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p accou
 		if err != nil {
 			return found, account.ErrCursor
 		}
-		where.add(`(r.first_seen, r.repository, r.version) `+way.behind+` (?, ?, ?)`, at, after[1], after[2])
+		where.add(way.sql(seenBefore), at, after[1], after[2])
 	}
 	text, values := where.text()
 	limit := limitOf(p)
-	items, err := chosen(ctx, tx, from, text+way.bySeen()+fmt.Sprintf(` LIMIT %d`, limit+1), values...)
+	items, err := chosen(ctx, tx, from, text+way.sql(lastSeenFirst)+fmt.Sprintf(` LIMIT %d`, limit+1), values...)
 	if err != nil {
 		return found, err
 	}
 	part := cut(items, limit, func(last *account.Standing) string {
-		return bookmark(way.mark+"hits", decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
+		return bookmark(way.list("hits"), decimal(micros(last.FirstSeen)), last.Image.Repository, last.Version)
 	})
 	found.Next, found.Total = part.Next, part.Total
 	if err := complete(ctx, tx, pointers(part.Items), false); err != nil {
@@ -128,10 +128,12 @@ func hits(ctx context.Context, tx *transaction, kind account.SearchKind, p accou
 	return found, nil
 }
 
-// bySeen orders releases r by when they were first seen.
-func (w way) bySeen() string {
-	return `ORDER BY r.first_seen` + w.order + `, r.repository` + w.order + `, r.version` + w.order
-}
+// lastSeenFirst orders releases r by when they were first seen, and seenBefore is the
+// condition on those that come later.
+const (
+	lastSeenFirst = `ORDER BY r.first_seen DESC, r.repository DESC, r.version DESC`
+	seenBefore    = `(r.first_seen, r.repository, r.version) < (?, ?, ?)`
+)
 
 // looksLikeAdvisory reports whether a term has the form of an advisory's id, such as
 // CVE-2024-1: nothing else would be meant by it.

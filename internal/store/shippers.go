@@ -36,7 +36,7 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 	}
 	if len(shippers) > limit {
 		shippers = shippers[:limit]
-		found.Next = bookmark(way.mark+"shippers", decimal(shippers[limit-1].document), decimal(shippers[limit-1].image))
+		found.Next = bookmark(way.list("shippers"), decimal(shippers[limit-1].document), decimal(shippers[limit-1].image))
 	}
 	found.Total = -1
 	images := make([]int64, len(shippers))
@@ -47,7 +47,7 @@ func (s *Store) searchPackages(ctx context.Context, tx *transaction, packages []
 	// SQLite takes the tables of a CROSS JOIN in this order.
 	all, err := collect(ctx, tx, scanStandings(), standingColumns+` FROM examination e CROSS JOIN release r CROSS JOIN image i
 		WHERE e.id `+s.engine.among(1)+` AND r.repository = e.repository AND r.digest = e.digest AND i.repository = e.repository AND i.digest = e.digest
-		ORDER BY r.precedence`+way.order+`, r.version`+way.order, s.engine.keys(images))
+		`+way.sql(`ORDER BY r.precedence DESC, r.version DESC`), s.engine.keys(images))
 	if err != nil {
 		return found, fmt.Errorf("read releases: %w", err)
 	}
@@ -105,7 +105,7 @@ func (p place) compare(q place) int {
 
 // readPlace reads the bookmark of the last of a page.
 func readPlace(after string, way way) (place, error) {
-	at, err := readNumbers(after, way.mark+"shippers", 2)
+	at, err := readNumbers(after, way.list("shippers"), 2)
 	if err != nil || len(at) == 0 {
 		return way.start(), err
 	}
@@ -114,7 +114,7 @@ func readPlace(after string, way way) (place, error) {
 
 // start is before all places.
 func (w way) start() place {
-	if w.behind == ">" {
+	if w != "" {
 		return place{-1, -1}
 	}
 	return place{math.MaxInt64, math.MaxInt64}
@@ -123,7 +123,7 @@ func (w way) start() place {
 // past is behind the places of all that have one of the documents.
 func (w way) past(documents map[int64][]int64) place {
 	keys := sortedKeys(documents)
-	if w.behind == ">" {
+	if w != "" {
 		return place{keys[len(keys)-1] + 1, -1}
 	}
 	return place{keys[0] - 1, math.MaxInt64}
@@ -249,14 +249,14 @@ func placesOf(ctx context.Context, tx *transaction, documents map[int64][]int64,
 	}, `SELECT DISTINCT d.document_id, d.examination_id,
 			EXISTS (SELECT 1 FROM image_document o WHERE o.examination_id = d.examination_id AND o.document_id <> d.document_id)
 		FROM image_document d WHERE d.document_id IN `+list(len(keys), 0)+
-		` AND (d.document_id, d.examination_id) `+way.behind+` `+list(2, len(keys))+` ORDER BY 1`+way.order+`, 2`+way.order+` LIMIT `+decimal(int64(most)),
+		way.sql(` AND (d.document_id, d.examination_id) < `+list(2, len(keys))+` ORDER BY 1 DESC, 2 DESC LIMIT `)+decimal(int64(most)),
 		append(anys(keys), from.document, from.image)...)
 }
 
 // latestOf has the document by which an image of the places has its place, where it may
 // not be that of the one that was found.
 func (s *Store) latestOf(ctx context.Context, tx *transaction, places []placed, packages []int64, way way, first place) (map[int64]int64, error) {
-	if way.behind == "<" { // what puts it before this page is enough: on it, the first counts
+	if way == "" { // what puts it before this page is enough: on it, the first counts
 		return shippedBefore(ctx, tx, places, packages, first)
 	}
 	latest := make(map[int64]int64)

@@ -218,8 +218,8 @@ func (e *sqliteEngine) entries(ctx context.Context, tx *transaction, packages []
 			all = append(all, entry{key, pkg})
 		}
 		return struct{}{}, nil
-	}, `SELECT p.value, (SELECT group_concat(d.document_id) FROM (SELECT l.document_id FROM document_package l
-		WHERE l.package_id = p.value AND l.document_id `+way.behind+`= $1 ORDER BY l.document_id`+way.order+` LIMIT $2) AS d) FROM json_each($3) AS p`, from, most, e.keys(packages))
+	}, way.sql(`SELECT p.value, (SELECT group_concat(d.document_id) FROM (SELECT l.document_id FROM document_package l
+		WHERE l.package_id = p.value AND l.document_id <= $1 ORDER BY l.document_id DESC LIMIT $2) AS d) FROM json_each($3) AS p`), from, most, e.keys(packages))
 	return all, err
 }
 

@@ -275,7 +275,7 @@ func (s *Store) WaveEvidence(ctx context.Context, wave int64, p account.Page) (a
 // in order of time, and within a wave the worst first.
 func (s *Store) NewFindings(ctx context.Context, p account.Page) (account.List[account.NewFinding], error) {
 	way := wayOf(p.Oldest)
-	list := way.mark + "new findings"
+	list := way.list("new findings")
 	found := account.List[account.NewFinding]{Total: -1}
 	start := int64(1) << 62
 	if p.Oldest {
@@ -304,8 +304,8 @@ func readNews(ctx context.Context, tx *transaction, way way, list string, from [
 		err = rows.Scan(&w.Wave, &at)
 		w.At = fromMicros(at)
 		return w, err
-	}, `SELECT w.id, w.at FROM wave w WHERE w.cause = 'advisories' AND w.id `+way.behind+`= $1
-		AND EXISTS (SELECT 1 FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new') ORDER BY w.id`+way.order+` LIMIT $2`, from[0], limit+2)
+	}, way.sql(`SELECT w.id, w.at FROM wave w WHERE w.cause = 'advisories' AND w.id <= $1
+		AND EXISTS (SELECT 1 FROM wave_finding f WHERE f.wave_id = w.id AND f.change = 'new') ORDER BY w.id DESC LIMIT $2`), from[0], limit+2)
 	if err != nil {
 		return err
 	}
