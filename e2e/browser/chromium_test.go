@@ -212,11 +212,11 @@ func (b *tab) arrive(t *testing.T, status int64, actions ...chromedp.Action) str
 		t.Errorf("%s: got status %d, want %d", answer.URL, answer.Status, status)
 	}
 	b.do(t, chromedp.WaitReady("main", chromedp.ByQuery))
-	if status == http.StatusNotFound {
-		// Chromium logs that the page was answered with a 404, once; whatever else it logs
+	if status >= http.StatusBadRequest {
+		// Chromium logs that the page was answered with an error, once; whatever else it logs
 		// of such a page is a fault of that.
 		b.mu.Lock()
-		b.expected[fmt.Sprintf("log: Failed to load resource: the server responded with a status of 404 (Not Found) (%s)", answer.URL)]++
+		b.expected[fmt.Sprintf("log: Failed to load resource: the server responded with a status of %d (%s) (%s)", status, http.StatusText(int(status)), answer.URL)]++
 		b.mu.Unlock()
 	}
 	return strings.TrimPrefix(answer.URL, b.home)

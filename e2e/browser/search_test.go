@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +26,13 @@ func recorded(t *testing.T, wait chan struct{}) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /static/{name}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, "static/"+strings.Replace(r.PathValue("name"), ".HASH", "", 1))
+	})
+	mux.HandleFunc("GET /refused/{status}/{page}", func(w http.ResponseWriter, r *http.Request) {
+		status, err := strconv.Atoi(r.PathValue("status"))
+		if err != nil {
+			status = http.StatusTeapot
+		}
+		answer(&refusing{w, status}, r, "testdata/"+r.PathValue("page")+".golden.html")
 	})
 	mux.HandleFunc("GET /{page}", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, r, "testdata/"+r.PathValue("page")+".golden.html")

@@ -320,11 +320,20 @@ func TestARescanThatNobodyWouldDoIsRefused(t *testing.T) {
 		return func(c *console.Config) { c.Ask = func(context.Context, account.Request) error { return err } }
 	}
 	form := url.Values{"repository": {webRepository}}
-	for want, err := range map[int]error{http.StatusConflict: account.ErrNotWatched, http.StatusServiceUnavailable: errors.New("no audit log")} {
-		w := rescan(t, as(operator(), handler(t, harbour(), &bytes.Buffer{}, ask(err))), form)
-		if w.Code != want || w.Header().Get("Location") != "" {
-			t.Errorf("%v: got status %d", err, w.Code)
+	for name, tt := range map[string]struct {
+		err  error
+		form url.Values
+		want int
+	}{
+		"not-watched": {account.ErrNotWatched, form, http.StatusConflict},
+		"not-written": {errors.New("no audit log"), form, http.StatusServiceUnavailable},
+		"bad-form":    {nil, url.Values{"repository": {strings.Repeat("x", 20<<10)}}, http.StatusBadRequest},
+	} {
+		w := rescan(t, as(operator(), handler(t, harbour(), &bytes.Buffer{}, ask(tt.err))), tt.form)
+		if w.Code != tt.want || w.Header().Get("Location") != "" {
+			t.Errorf("%s: got status %d", name, w.Code)
 		}
+		checkGolden(t, name, w.Body.String())
 	}
 }
 
