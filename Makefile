@@ -120,6 +120,12 @@ TALLYMAN_SHOTS ?= $(CURDIR)/.e2e/shots
 browser: tools ## Drive the console in Chromium on what the demo makes; pictures go to TALLYMAN_SHOTS
 	@cd e2e && TALLYMAN_SHOTS=$(TALLYMAN_SHOTS) go test -count=1 -timeout 40m -v ./browser
 
+# The pages of which docs/images has pictures: see e2e/browser/pictures_test.go.
+.PHONY: pictures
+pictures: tools ## Write the README's pictures (docs/images) anew, from what make browser sees
+	@cd e2e && TALLYMAN_PICTURES=$(CURDIR)/docs/images TALLYMAN_SHOTS=$(TALLYMAN_SHOTS) go test -count=1 -timeout 40m -v \
+		-run '^TestConsole$$/^(sign_in|every_page|pictures)/^(overview|component|release)$$' ./browser
+
 .PHONY: reproduce-test
 reproduce-test: tools ## A release is reproduced by another user with other tools, and other inputs are named
 	@cd e2e && go test -count=1 -timeout 30m -v ./reproduce

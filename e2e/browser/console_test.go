@@ -134,6 +134,7 @@ func TestConsole(t *testing.T) {
 		}
 	}
 	t.Run("every page", func(t *testing.T) { everyPage(t, b, pages(t, b, web)) })
+	t.Run("pictures of the README", func(t *testing.T) { keepPictures(t, shots(t)) })
 	t.Run("what is not there says so", func(t *testing.T) { missing(t, b, component) })
 }
 
