@@ -181,6 +181,12 @@ func closed(t *testing.T, raw []byte) []byte {
 // undocumented are paths and methods that the API does not have: it answers them with a
 // problem, of which its document has nothing to say.
 func undocumented(e *exchange, errs []*invalid.ValidationError) bool {
+	for _, err := range errs {
+		// The validator does not go by the path as it is sent, which the API does.
+		if strings.Contains(err.Message, "is ambiguous") {
+			return true
+		}
+	}
 	if e.Status != http.StatusNotFound && e.Status != http.StatusMethodNotAllowed && e.Status != http.StatusMovedPermanently && e.Status != http.StatusTemporaryRedirect {
 		return false
 	}

@@ -275,7 +275,7 @@ func (a *API) ofOthers() []operation {
 		},
 		{
 			id: "get-releases-atom", path: wire.Base + "/atom/releases", tag: "feeds", summary: "The newest releases as an Atom feed (RFC 4287)",
-			endpoint: to((*API).releasesAtom), media: []string{atomType},
+			endpoint: to((*API).releasesAtom), media: []string{atomType}, errors: missing,
 		},
 		{
 			id: "get-findings-atom", path: wire.Base + "/atom/findings", tag: "feeds", summary: "The newest findings as an Atom feed (RFC 4287)",

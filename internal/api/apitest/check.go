@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"slices"
 	"strings"
 )
@@ -39,7 +40,7 @@ func (c *Call) Check(r *http.Request, w *httptest.ResponseRecorder) error {
 		fail("not JSON: %.300q", w.Body)
 	}
 	switch expected, ok := c.Answers[w.Code]; {
-	case !ok && elsewhere(w.Code):
+	case !ok && elsewhere(r) && outside(w.Code):
 		// A value made another path of it.
 	case !ok:
 		fail("got %d %.300s, of which the document says nothing", w.Code, w.Body)
@@ -49,8 +50,11 @@ func (c *Call) Check(r *http.Request, w *httptest.ResponseRecorder) error {
 	return errors.Join(errs...)
 }
 
-// elsewhere reports whether a status is of what no operation is at.
-func elsewhere(status int) bool {
+// elsewhere reports whether a path is another one once it is cleaned.
+func elsewhere(r *http.Request) bool { return path.Clean(r.URL.Path) != r.URL.Path }
+
+// outside reports whether a status is of what no operation is at.
+func outside(status int) bool {
 	return slices.Contains([]int{
 		http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusMovedPermanently, http.StatusTemporaryRedirect,
 	}, status)
