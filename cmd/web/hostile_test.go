@@ -214,7 +214,7 @@ func sbom() []byte { return storetest.SPDX("web", storetest.NewFleet(1, 20, 5).P
 // bodies are what is sent, beside what is made up.
 func bodies() []string {
 	return []string{
-		string(sbom()), "", "{", strings.Repeat("[", 20_000), `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"` + strings.Repeat("a", 5000) + `","purl":"pkg:golang/a@1"}]}`,
+		string(sbom()), "", "null", "{", strings.Repeat("[", 20_000), `{"bomFormat":"CycloneDX","specVersion":"1.6","components":[{"name":"` + strings.Repeat("a", 5000) + `","purl":"pkg:golang/a@1"}]}`,
 		`{"spdxVersion":"SPDX-2.3","packages":[{"name":"\u0000"}]}`,
 		`{"action":"published","package":{"name":"service0","namespace":"team0","package_type":"CONTAINER"}}`,
 		`{"events":[{"action":"push","target":{"repository":"team0/service0","digest":"sha256:x"},"request":{"host":"registry.example"}}]}`,

@@ -2,6 +2,7 @@ package hook
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -166,9 +167,12 @@ func (r *repository) UnmarshalJSON(b []byte) error {
 // parse reads which repositories a message says were pushed to, or deleted from. A
 // message of another kind, such as the ping of a new webhook, names none.
 func parse(body []byte) (Message, error) {
-	var m content
+	var m *content
 	if err := json.Unmarshal(body, &m); err != nil {
 		return Message{}, fmt.Errorf("message: expected a JSON object of a known form: %w", err)
+	}
+	if m == nil {
+		return Message{}, errors.New("message: expected a JSON object of a known form, found null")
 	}
 	var form string
 	var all, repositories []named
