@@ -45,7 +45,7 @@ type reading struct {
 	judged    *account.Recents[release.Digest, []account.Standing]
 	findings  *account.Recents[about[int64, account.FindingQuery], account.List[account.Finding]]
 	packages  *account.Recents[about[int64, account.PackageQuery], account.List[account.Package]]
-	compare   *account.Recents[[2]account.Ref, account.Comparison]
+	compare   *account.Recents[comparing, account.Comparison]
 	search    *account.Recents[about[string, struct{}], account.Found]
 
 	advisories *account.Recents[about[struct{}, account.AdvisoryQuery], account.List[account.Advisory]]
@@ -65,6 +65,12 @@ type about[S, Q comparable] struct {
 	page    account.Page
 }
 
+// comparing is which two releases are compared, and which parts of what differs are asked for.
+type comparing struct {
+	from, to account.Ref
+	pages    account.ComparePages
+}
+
 func newReading(s *store.Store, log zerolog.Logger, now func() time.Time) *reading {
 	r := &reading{
 		Store: s, log: log,
@@ -79,8 +85,8 @@ func newReading(s *store.Store, log zerolog.Logger, now func() time.Time) *readi
 		packages: shared(now, func(ctx context.Context, a about[int64, account.PackageQuery]) (account.List[account.Package], error) {
 			return s.Packages(ctx, a.subject, a.query, a.page)
 		}),
-		compare: shared(now, func(ctx context.Context, sides [2]account.Ref) (account.Comparison, error) {
-			return s.Compare(ctx, sides[0], sides[1])
+		compare: shared(now, func(ctx context.Context, of comparing) (account.Comparison, error) {
+			return s.Compare(ctx, of.from, of.to, of.pages)
 		}),
 		search: shared(now, func(ctx context.Context, a about[string, struct{}]) (account.Found, error) {
 			return s.Search(ctx, a.subject, a.page)
@@ -194,8 +200,8 @@ func (r *reading) Packages(ctx context.Context, key int64, q account.PackageQuer
 }
 
 // Compare is that of the store.
-func (r *reading) Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error) {
-	return r.compare.Get(ctx, [2]account.Ref{from, to})
+func (r *reading) Compare(ctx context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error) {
+	return r.compare.Get(ctx, comparing{from, to, pages})
 }
 
 // Search is that of the store.

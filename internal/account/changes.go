@@ -55,9 +55,9 @@ func NewShipped(purls []string) Shipped {
 	return shipped
 }
 
-// ComparePackages compares what two images ship. Each list of the result has at most so
-// many items; 0 is all.
-func ComparePackages(from, to Shipped, most int) PackageChanges {
+// ComparePackages compares what two images ship. A cursor is the name of the last package of
+// the part before; without a limit a part is all that is left.
+func ComparePackages(from, to Shipped, pages ComparePages) PackageChanges {
 	var p PackageChanges
 	for len(from) > 0 || len(to) > 0 {
 		var order int
@@ -71,29 +71,33 @@ func ComparePackages(from, to Shipped, most int) PackageChanges {
 		}
 		switch {
 		case order < 0:
-			p.Removed, p.RemovedCount = atMost(p.Removed, PackageChange{Package: from[0].Package, From: from[0].Versions}, most), p.RemovedCount+1
+			addTo(&p.Removed, &pages.Removed, PackageChange{Package: from[0].Package, From: from[0].Versions})
 			from = from[1:]
 			continue
 		case order > 0:
-			p.Added, p.AddedCount = atMost(p.Added, PackageChange{Package: to[0].Package, To: to[0].Versions}, most), p.AddedCount+1
+			addTo(&p.Added, &pages.Added, PackageChange{Package: to[0].Package, To: to[0].Versions})
 			to = to[1:]
 			continue
 		case slices.Equal(from[0].Versions, to[0].Versions):
 			p.Same++
 		default:
-			change := PackageChange{Package: from[0].Package, From: from[0].Versions, To: to[0].Versions}
-			p.Changed, p.ChangedCount = atMost(p.Changed, change, most), p.ChangedCount+1
+			addTo(&p.Changed, &pages.Changed, PackageChange{Package: from[0].Package, From: from[0].Versions, To: to[0].Versions})
 		}
 		from, to = from[1:], to[1:]
 	}
 	return p
 }
 
-func atMost(all []PackageChange, change PackageChange, most int) []PackageChange {
-	if most > 0 && len(all) == most {
-		return all
+// addTo counts a change, and puts it into the list where it is of the part.
+func addTo(l *List[PackageChange], part *Page, change PackageChange) {
+	l.Total++
+	switch {
+	case change.Package <= part.After: // of a part before
+	case part.Limit > 0 && len(l.Items) == part.Limit:
+		l.Next = l.Items[part.Limit-1].Package
+	default:
+		l.Items = append(l.Items, change)
 	}
-	return append(all, change)
 }
 
 // CompareSizes compares the sizes of platforms, in the order of the first and then of

@@ -25,31 +25,46 @@ func TestSplitPURL(t *testing.T) {
 	}
 }
 
+// list is a list that has one part.
+func list(all ...account.PackageChange) account.List[account.PackageChange] {
+	return account.List[account.PackageChange]{Items: all, Total: len(all)}
+}
+
 func TestComparePackages(t *testing.T) {
 	t.Parallel()
 	from := account.NewShipped([]string{"gone@1", "moved@1", "same@2", "same@1", "also gone@3", "same@2?arch=amd64", ""})
 	to := account.NewShipped([]string{"new@1", "moved@2", "same@1", "same@2"})
 	want := account.PackageChanges{
-		Added:      []account.PackageChange{{Package: "new", To: []string{"1"}}},
-		Removed:    []account.PackageChange{{Package: "also gone", From: []string{"3"}}, {Package: "gone", From: []string{"1"}}},
-		Changed:    []account.PackageChange{{Package: "moved", From: []string{"1"}, To: []string{"2"}}},
-		AddedCount: 1, RemovedCount: 2, ChangedCount: 1, Same: 1,
+		Added:   list(account.PackageChange{Package: "new", To: []string{"1"}}),
+		Removed: list(account.PackageChange{Package: "also gone", From: []string{"3"}}, account.PackageChange{Package: "gone", From: []string{"1"}}),
+		Changed: list(account.PackageChange{Package: "moved", From: []string{"1"}, To: []string{"2"}}),
+		Same:    1,
 	}
-	if diff := cmp.Diff(want, account.ComparePackages(from, to, 0)); diff != "" {
+	if diff := cmp.Diff(want, account.ComparePackages(from, to, account.ComparePages{})); diff != "" {
 		t.Error(diff)
 	}
-	want.Removed = want.Removed[:1]
-	if diff := cmp.Diff(want, account.ComparePackages(from, to, 1)); diff != "" {
-		t.Errorf("at most one of a kind: %s", diff)
+	first, last := want, want
+	first.Removed.Items, first.Removed.Next = want.Removed.Items[:1], "also gone"
+	one := account.Page{Limit: 1}
+	if diff := cmp.Diff(first, account.ComparePackages(from, to, account.ComparePages{Added: one, Removed: one, Changed: one})); diff != "" {
+		t.Errorf("one of a kind: %s", diff)
 	}
-	if got := account.ComparePackages(nil, nil, 0); got.Same != 0 {
+	last.Removed.Items = want.Removed.Items[1:]
+	last.Added.Items, last.Changed.Items = nil, nil
+	for name, removed := range map[string]string{"where the part before ended": "also gone", "after one that is there no more": "fellow"} {
+		pages := account.ComparePages{Added: account.Page{After: "new"}, Removed: account.Page{After: removed, Limit: 1}, Changed: account.Page{After: "z"}}
+		if diff := cmp.Diff(last, account.ComparePackages(from, to, pages)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	if got := account.ComparePackages(nil, nil, account.ComparePages{}); got.Same != 0 {
 		t.Errorf("of nothing: got %+v", got)
 	}
-	if got := account.ComparePackages(nil, to, 0); got.AddedCount != 3 || len(got.Added) != 3 {
+	if got := account.ComparePackages(nil, to, account.ComparePages{}); got.Added.Total != 3 || len(got.Added.Items) != 3 {
 		t.Errorf("with nothing: got %+v, want all three added", got)
 	}
 	more := account.NewShipped([]string{"same@1", "same@2", "same@3"})
-	if got := account.ComparePackages(to, more, 0); got.ChangedCount != 1 || !slices.Equal(got.Changed[0].To, []string{"1", "2", "3"}) {
+	if got := account.ComparePackages(to, more, account.ComparePages{}); got.Changed.Total != 1 || !slices.Equal(got.Changed.Items[0].To, []string{"1", "2", "3"}) {
 		t.Errorf("one version more: got %+v, want a change", got)
 	}
 }

@@ -17,16 +17,17 @@ type Comparison struct {
 	FromSigners, ToSigners []string
 }
 
-// PackageChanges are the packages that differ. Each list has at most [MostItems] of them;
-// the numbers count all.
+// PackageChanges are the packages that differ, in parts of lists by name.
 type PackageChanges struct {
-	Added, Removed, Changed                []PackageChange
-	AddedCount, RemovedCount, ChangedCount int
+	Added, Removed, Changed List[PackageChange]
 	// Same counts those that both have in the same versions.
 	Same int
 	// Unknown says why the packages of one of them are not known. Empty when they are.
 	Unknown string
 }
+
+// ComparePages are the parts of the lists of packages that are asked for.
+type ComparePages struct{ Added, Removed, Changed Page }
 
 // PackageChange is a package, by its purl without a version, whose versions differ.
 type PackageChange struct {

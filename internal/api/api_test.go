@@ -289,6 +289,39 @@ func TestEachListOfAWaveGoesOnByItself(t *testing.T) {
 	}
 }
 
+func TestEachListOfAComparisonGoesOnByItself(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &memory{})
+	lists := []string{"added", "removed", "changed"}
+	for i, want := range [][]any{{"c", "d"}, {"e", "f"}, {"a", "b"}} {
+		list, cursor, seen := lists[i], "", []any{}
+		for range want {
+			w := s.do(t, http.MethodGet, base+"/compare?from=ghcr.io/acme/web:v1.0.0&to=ghcr.io/acme/web:v1.1.0&limit=1&"+list+"_cursor="+cursor, nil)
+			var told struct {
+				Packages map[string]any `json:"packages"`
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil || w.Code != http.StatusOK {
+				t.Fatalf("%s: got %d %s (%v)", list, w.Code, w.Body, err)
+			}
+			all := told.Packages
+			for _, other := range lists {
+				items, _ := all[other].([]any)
+				if len(items) != 1 || all[other+"_count"] != 2.0 || other != list && all[other+"_next"] != "x" {
+					t.Fatalf("%s, of %s: got %v of %v, and then %v; want the first of 2", other, list, items, all[other+"_count"], all[other+"_next"])
+				}
+				if item, _ := items[0].(map[string]any); other == list {
+					name, _ := item["package"].(string)
+					seen = append(seen, strings.TrimPrefix(name, "pkg:golang/example.com/"))
+				}
+			}
+			cursor, _ = all[list+"_next"].(string)
+		}
+		if diff := cmp.Diff(want, seen); diff != "" || cursor != "" {
+			t.Errorf("%s, and then %q (-want +got):\n%s", list, cursor, diff)
+		}
+	}
+}
+
 func TestARepositoryMayBeWrittenWithEscapedSlashes(t *testing.T) {
 	t.Parallel()
 	s := serve(t, &memory{})

@@ -100,7 +100,8 @@ func (a *API) ofReleases() []operation {
 		},
 		{
 			id: "compare-releases", path: wire.Base + "/compare", tag: "releases", summary: "What differs between two releases",
-			endpoint: to((*API).compare), gives: shape[wire.Comparison](), errors: missing,
+			description: "Of each of the lists of packages the answer has a part, by name, and the total. A list goes on where its cursor says, and begins anew without one.",
+			endpoint:    to((*API).compare), gives: shape[wire.Comparison](), errors: missing,
 		},
 		{
 			id: "search", path: wire.Base + "/search", tag: "search",

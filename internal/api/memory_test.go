@@ -227,18 +227,30 @@ func (m *memory) Packages(_ context.Context, _ int64, q account.PackageQuery, p 
 	return part(all, p, m.err)
 }
 
-func (m *memory) Compare(_ context.Context, from, to account.Ref) (account.Comparison, error) {
+func (m *memory) Compare(_ context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error) {
 	if m.err != nil {
 		return account.Comparison{}, m.err
 	}
 	if from.Repository != repository || to.Repository != repository {
 		return account.Comparison{}, account.ErrNotFound
 	}
+	packages := account.PackageChanges{Same: 1}
+	var errs [3]error
+	packages.Changed, errs[0] = part([]account.PackageChange{
+		{Package: "pkg:golang/example.com/a", From: []string{"v0.9.0"}, To: []string{"v1.0.0"}},
+		{Package: "pkg:golang/example.com/b", From: []string{"v1.0.0"}, To: []string{"v1.0.0", "v1.1.0"}},
+	}, pages.Changed, m.err)
+	packages.Added, errs[1] = part([]account.PackageChange{
+		{Package: "pkg:golang/example.com/c", To: []string{"v1.0.0"}}, {Package: "pkg:golang/example.com/d", To: []string{"v1.0.0"}},
+	}, pages.Added, m.err)
+	packages.Removed, errs[2] = part([]account.PackageChange{
+		{Package: "pkg:golang/example.com/e", From: []string{"v1.0.0"}}, {Package: "pkg:golang/example.com/f", From: []string{"v1.0.0"}},
+	}, pages.Removed, m.err)
 	return account.Comparison{
 		From: standing(0), To: standing(1), Introduced: findings()[:1], Common: 1, LicencesNew: []string{"Apache-2.0"},
-		Packages: account.PackageChanges{Changed: []account.PackageChange{{Package: "pkg:golang/example.com/a", From: []string{"v0.9.0"}, To: []string{"v1.0.0"}}}, ChangedCount: 1, Same: 1},
+		Packages: packages,
 		Sizes:    []account.SizeChange{{Platform: "linux/amd64", From: 19_000_000, To: 20_000_000}, {Platform: "linux/arm64/v8", From: -1, To: 19_000_000}}, FromSigners: []string{"key release.pub"}, ToSigners: []string{"key release.pub"},
-	}, nil
+	}, cmp.Or(errs[:]...)
 }
 
 func (m *memory) Search(_ context.Context, term string, p account.Page) (account.Found, error) {

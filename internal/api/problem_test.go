@@ -59,6 +59,7 @@ func TestWhatIsWrongIsAProblemThatSaysSo(t *testing.T) {
 		{"unknown advisory", "GET", base + "/advisories/GO-1", "", "", 404, "not-found", `no advisory "GO-1"`},
 		{"unknown advisory, in its releases", "GET", base + "/advisories/GO-1/releases", "", "", 404, "not-found", `no advisory "GO-1"`},
 		{"unknown wave", "GET", base + "/waves/8", "", "", 404, "not-found", `no wave "8"`},
+		{"cursor of another list of a comparison", "GET", base + "/compare?from=ghcr.io/acme/web:v1.0.0&to=ghcr.io/acme/web:v1.1.0&added_cursor=abc", "", "", 400, "invalid-request", "query: expected cursors that these lists gave"},
 		{"cursor of another list of a wave", "GET", base + "/waves/7?verdicts_cursor=abc", "", "", 400, "invalid-request", "query: expected cursors that these lists gave"},
 		{"wave without a number", "GET", base + "/waves/x", "", "", 400, "invalid-request", `path.id: expected a whole number, found "x"`},
 		{"limit too large", "GET", base + "/releases?limit=501", "", "", 400, "invalid-request", `query.limit: expected a number from 1 to 500, found "501"`},

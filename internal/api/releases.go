@@ -141,6 +141,11 @@ func (a *API) packages(ctx context.Context, in *packagesOfRelease) (*answer, err
 type comparing struct {
 	From string `query:"from" required:"true" maxLength:"400" example:"ghcr.io/acme/web:v1.3.0" doc:"A release: repository:version or repository@digest."`
 	To   string `query:"to" required:"true" maxLength:"400" example:"ghcr.io/acme/web:v1.4.0" doc:"Another."`
+
+	Added   string `query:"added_cursor" maxLength:"4000" doc:"Where the packages that were added go on: added_next of the answer before."`
+	Removed string `query:"removed_cursor" maxLength:"4000" doc:"Where the packages that were removed go on: removed_next of the answer before."`
+	Changed string `query:"changed_cursor" maxLength:"4000" doc:"Where the packages that changed go on: changed_next of the answer before."`
+	Limit   int    `query:"limit" minimum:"1" maximum:"500" default:"100" doc:"The most packages of each list."`
 }
 
 func (a *API) compare(ctx context.Context, in *comparing) (*answer, error) {
@@ -158,11 +163,16 @@ func (a *API) compare(ctx context.Context, in *comparing) (*answer, error) {
 	if len(mistakes) > 0 {
 		return nil, invalid(mistakes...)
 	}
-	c, err := a.cfg.Store.Compare(ctx, from, to)
-	if errors.Is(err, account.ErrNotFound) {
+	c, err := a.cfg.Store.Compare(ctx, from, to, account.ComparePages{
+		Added: account.Page{After: in.Added, Limit: in.Limit}, Removed: account.Page{After: in.Removed, Limit: in.Limit},
+		Changed: account.Page{After: in.Changed, Limit: in.Limit},
+	})
+	switch {
+	case errors.Is(err, account.ErrNotFound):
 		return nil, notFound("release", "query", in.From+" or "+in.To)
-	}
-	if err != nil {
+	case errors.Is(err, account.ErrCursor):
+		return nil, otherCursor()
+	case err != nil:
 		return nil, err
 	}
 	return &answer{body: wire.ComparisonOf(&c)}, nil

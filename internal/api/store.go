@@ -19,7 +19,7 @@ type Store interface {
 	Release(ctx context.Context, ref account.Ref) (account.Release, error)
 	Findings(ctx context.Context, key int64, q account.FindingQuery, p account.Page) (account.List[account.Finding], error)
 	Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error)
-	Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error)
+	Compare(ctx context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error)
 	Search(ctx context.Context, term string, p account.Page) (account.Found, error)
 	AdvisoryData(ctx context.Context) (account.Data, error)
 	Advisories(ctx context.Context, q account.AdvisoryQuery, p account.Page) (account.List[account.Advisory], error)

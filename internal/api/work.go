@@ -37,11 +37,16 @@ func (a *API) wave(ctx context.Context, in *ofWave) (*answer, error) {
 	case errors.Is(err, account.ErrNotFound):
 		return nil, notFound("wave", "path.id", strconv.FormatInt(in.ID, 10))
 	case errors.Is(err, account.ErrCursor):
-		return nil, invalid(mistake{"query", "cursors that these lists gave", "another text"})
+		return nil, otherCursor()
 	case err != nil:
 		return nil, err
 	}
 	return &answer{body: wire.WaveDetailOf(&found)}, nil
+}
+
+// otherCursor is the problem of a cursor that none of several lists gave.
+func otherCursor() *problem {
+	return invalid(mistake{"query", "cursors that these lists gave", "another text"})
 }
 
 type ofJobs struct {

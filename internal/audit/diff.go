@@ -100,7 +100,7 @@ func (c *Comparer) Compare(ctx context.Context, from, to Side) (*Comparison, err
 	}
 	out := &Comparison{From: a.told, To: b.told}
 	if out.Packages.Unknown = cmp.Or(a.shipped.Unknown, b.shipped.Unknown); out.Packages.Unknown == "" {
-		out.Packages = account.ComparePackages(a.shipped.Value.packages, b.shipped.Value.packages, 0)
+		out.Packages = account.ComparePackages(a.shipped.Value.packages, b.shipped.Value.packages, account.ComparePages{})
 		out.LicencesGone = account.OnlyIn(a.shipped.Value.licences, b.shipped.Value.licences)
 		out.LicencesNew = account.OnlyIn(b.shipped.Value.licences, a.shipped.Value.licences)
 	}

@@ -69,12 +69,12 @@ func (c *Comparison) writePackages(w *bufio.Writer) {
 		fmt.Fprintf(w, "\npackages and licences: unknown: %s\n", printable(p.Unknown))
 		return
 	}
-	fmt.Fprintf(w, "\npackages: %d added, %d removed, %d changed, %d the same\n", p.AddedCount, p.RemovedCount, p.ChangedCount, p.Same)
+	fmt.Fprintf(w, "\npackages: %d added, %d removed, %d changed, %d the same\n", p.Added.Total, p.Removed.Total, p.Changed.Total, p.Same)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, group := range []struct {
 		mark    string
 		changes []account.PackageChange
-	}{{"+", p.Added}, {"-", p.Removed}, {"~", p.Changed}} {
+	}{{"+", p.Added.Items}, {"-", p.Removed.Items}, {"~", p.Changed.Items}} {
 		for _, change := range group.changes {
 			versions := strings.Join(change.From, ", ")
 			if change.To != nil {
@@ -227,7 +227,7 @@ func (c *Comparison) WriteJSON(w io.Writer, advisories Advisories) error {
 	if c.Packages.Unknown != "" {
 		out.Unknown["packages"], out.Unknown["licences"] = c.Packages.Unknown, c.Packages.Unknown
 	} else {
-		out.Packages = &packagesJSON{changesOf(c.Packages.Added), changesOf(c.Packages.Removed), changesOf(c.Packages.Changed), c.Packages.Same}
+		out.Packages = &packagesJSON{changesOf(c.Packages.Added.Items), changesOf(c.Packages.Removed.Items), changesOf(c.Packages.Changed.Items), c.Packages.Same}
 		out.Licences = &licencesJSON{New: list(c.LicencesNew), Gone: list(c.LicencesGone)}
 	}
 	if c.Sizes.Unknown != "" {

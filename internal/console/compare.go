@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -55,9 +56,6 @@ func (k *picker) check(ctx context.Context, s Store) error {
 	return nil
 }
 
-// mostOffered is how many components the page for choosing offers.
-const mostOffered = 500
-
 // comparison is what differs between two releases, in the words that the page shows.
 type comparison struct {
 	Repository string
@@ -68,10 +66,9 @@ type comparison struct {
 	Facts []fact
 	Sizes []sizeChange
 
-	Packages                account.PackageChanges
-	Added, Removed, Changed []packageChange
-	// AllPackagesURL shows more of them than the first. Empty where it is shown.
-	AllPackagesURL    string
+	Packages account.PackageChanges
+	// Changes are parts of the lists of Packages.
+	Changes           []packageChanges
 	Fixed, Introduced []finding
 	Common            string
 	// FindingsUnknown says why the findings of one of them may not be all. Empty when
@@ -86,6 +83,16 @@ type fact struct {
 	From, To figure
 	// Differs: the two are known, and not the same.
 	Differs bool
+}
+
+// packageChanges is a part of the packages that one of two releases has in other versions,
+// or not at all.
+type packageChanges struct {
+	ID, Title string
+	List      []packageChange
+	// Total counts those of all parts.
+	Total int
+	Pager pager
 }
 
 type packageChange struct {
@@ -108,7 +115,8 @@ func (c *Console) compare(ctx context.Context, _ *http.Request, p *page) (templ.
 		if err != nil {
 			return nil, fmt.Errorf("read components: %w", err)
 		}
-		return compareChoice(p, repositories(all)), nil
+		names, pager := choices(all, p)
+		return compareChoice(p, names, pager), nil
 	}
 	found, err := c.cfg.Store.Component(ctx, repository)
 	if err != nil {
@@ -117,7 +125,11 @@ func (c *Console) compare(ctx context.Context, _ *http.Request, p *page) (templ.
 	if from == "" || to == "" {
 		return compareStart(p, newPicker(repository, found.Trend, from, to)), nil
 	}
-	diff, err := c.cfg.Store.Compare(ctx, account.Ref{Repository: repository, Name: from}, account.Ref{Repository: repository, Name: to})
+	part := func(list string) account.Page {
+		return account.Page{After: p.q.values.Get(afterIn(list)), Limit: changePart}
+	}
+	diff, err := c.cfg.Store.Compare(ctx, account.Ref{Repository: repository, Name: from}, account.Ref{Repository: repository, Name: to},
+		account.ComparePages{Added: part("added"), Removed: part("removed"), Changed: part("changed")})
 	picked := newPicker(repository, found.Trend, from, to)
 	if errors.Is(err, account.ErrNotFound) {
 		if err := picked.check(ctx, c.cfg.Store); err != nil {
@@ -136,12 +148,27 @@ func (c *Console) compare(ctx context.Context, _ *http.Request, p *page) (templ.
 	return compareContent(p, v), nil
 }
 
-func repositories(all []account.Component) []string {
-	var names []string
-	for _, c := range all[:min(len(all), mostOffered)] {
-		names = append(names, c.Repository)
+// choicePart is how many components the page for choosing offers at once.
+const choicePart = 100
+
+// choices are the names of a part of the components, in order, and what leads through the
+// parts. A part goes on after a name, whether there still is such a component or not.
+func choices(all []account.Component, p *page) ([]string, pager) {
+	names := make([]string, 0, len(all))
+	for i := range all {
+		names = append(names, all[i].Repository)
 	}
-	return names
+	slices.Sort(names)
+	after := p.q.text("after")
+	first := sort.SearchStrings(names, after)
+	if first < len(names) && names[first] == after {
+		first++
+	}
+	part, next := names[first:min(len(names), first+choicePart)], ""
+	if first+len(part) < len(names) {
+		next = part[len(part)-1]
+	}
+	return part, pagerOf(p.q, len(part), next, len(names), "component")
 }
 
 func newComparison(d *account.Comparison, p *page) *comparison {
@@ -155,13 +182,11 @@ func newComparison(d *account.Comparison, p *page) *comparison {
 	for _, s := range d.Sizes {
 		v.Sizes = append(v.Sizes, newSizeChange(s))
 	}
-	most := changePart
-	if p.q.values.Get("packages") == "all" {
-		most = account.MostItems
-	} else {
-		v.AllPackagesURL = p.q.with("packages", "all")
+	v.Changes = []packageChanges{
+		newPackageChanges("changed", "Changed", &d.Packages.Changed, p.q),
+		newPackageChanges("added", "Added", &d.Packages.Added, p.q),
+		newPackageChanges("removed", "Removed", &d.Packages.Removed, p.q),
 	}
-	v.Added, v.Removed, v.Changed = packageChanges(d.Packages.Added, most), packageChanges(d.Packages.Removed, most), packageChanges(d.Packages.Changed, most)
 	for i := range d.Fixed {
 		v.Fixed = append(v.Fixed, newFinding(&d.Fixed[i], p.at))
 	}
@@ -182,18 +207,18 @@ func uncountedOf(d *account.Comparison) string {
 	return strings.Join(why, "; ")
 }
 
-// changePart is how many packages of a kind are shown, unless all are asked for.
+// changePart is how many packages of a kind are shown at once.
 const changePart = 25
 
-func packageChanges(all []account.PackageChange, most int) []packageChange {
-	var list []packageChange
-	for _, c := range all[:min(len(all), most)] {
-		list = append(list, packageChange{
+func newPackageChanges(id, title string, l *account.List[account.PackageChange], q query) packageChanges {
+	v := packageChanges{ID: id, Title: title, Total: l.Total, Pager: pagerIn(q, id, len(l.Items), l.Next, l.Total, "package")}
+	for _, c := range l.Items {
+		v.List = append(v.List, packageChange{
 			Package: c.Package, SearchURL: searchURL(c.Package),
 			From: strings.Join(c.From, ", "), To: strings.Join(c.To, ", "),
 		})
 	}
-	return list
+	return v
 }
 
 // facts sets the two releases side by side.

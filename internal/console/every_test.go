@@ -82,7 +82,7 @@ func spoiled() *memory {
 	}
 	m.comparison = account.Comparison{
 		Fixed: m.findings[webKey], Introduced: m.findings[webKey], LicencesNew: []string{evil}, LicencesGone: []string{evil},
-		Packages:    account.PackageChanges{Added: []account.PackageChange{{Package: evil, To: []string{evil}}}, AddedCount: 1},
+		Packages:    account.PackageChanges{Added: packageChanges(account.PackageChange{Package: evil, To: []string{evil}})},
 		FromSigners: []string{evil}, ToSigners: []string{evil}, Sizes: []account.SizeChange{{Platform: evil, From: 0, To: 5}},
 	}
 	m.repairs = []account.Repair{{ID: evil, From: evil, In: evil}}

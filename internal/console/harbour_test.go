@@ -321,15 +321,22 @@ func packages() []account.Package {
 	return list
 }
 
+// packageChanges is a list of which the store gives out parts.
+func packageChanges(all ...account.PackageChange) account.List[account.PackageChange] {
+	return account.List[account.PackageChange]{Items: all}
+}
+
 func comparison() account.Comparison {
 	all := findings()
 	return account.Comparison{
 		Fixed: all[1:2], Introduced: all[:1], Common: 4,
 		Packages: account.PackageChanges{
-			Changed:    []account.PackageChange{{Package: "pkg:golang/golang.org/x/net", From: []string{"v0.36.0"}, To: []string{"v0.37.0"}}, {Package: "pkg:golang/stdlib", From: []string{"1.26.7"}, To: []string{"1.26.8"}}},
-			Added:      []account.PackageChange{{Package: "pkg:golang/github.com/a-h/templ", To: []string{"v0.3.1"}}},
-			Removed:    []account.PackageChange{{Package: "pkg:golang/github.com/old/thing", From: []string{"v0.1.0"}}},
-			AddedCount: 1, RemovedCount: 1, ChangedCount: 2, Same: 208,
+			Changed: packageChanges(
+				account.PackageChange{Package: "pkg:golang/golang.org/x/net", From: []string{"v0.36.0"}, To: []string{"v0.37.0"}},
+				account.PackageChange{Package: "pkg:golang/stdlib", From: []string{"1.26.7"}, To: []string{"1.26.8"}}),
+			Added:   packageChanges(account.PackageChange{Package: "pkg:golang/github.com/a-h/templ", To: []string{"v0.3.1"}}),
+			Removed: packageChanges(account.PackageChange{Package: "pkg:golang/github.com/old/thing", From: []string{"v0.1.0"}}),
+			Same:    208,
 		},
 		LicencesNew: []string{"MPL-2.0"}, LicencesGone: []string{"Unlicense"},
 		Sizes:       []account.SizeChange{{Platform: "linux/amd64", From: 7_100_000, To: 7_240_123}, {Platform: "linux/arm64", From: 6_651_000, To: 6_651_000}, {Platform: "linux/riscv64", From: -1, To: 6_900_000}},

@@ -131,7 +131,7 @@ func (m *memory) Packages(_ context.Context, key int64, q account.PackageQuery, 
 	return part(m, all, p)
 }
 
-func (m *memory) Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error) {
+func (m *memory) Compare(ctx context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error) {
 	a, err := m.Release(ctx, from)
 	if err != nil {
 		return account.Comparison{}, err
@@ -142,7 +142,14 @@ func (m *memory) Compare(ctx context.Context, from, to account.Ref) (account.Com
 	}
 	c := m.comparison
 	c.From, c.To = a.Standing, b.Standing
-	return c, m.err
+	for list, p := range map[*account.List[account.PackageChange]]account.Page{
+		&c.Packages.Added: pages.Added, &c.Packages.Removed: pages.Removed, &c.Packages.Changed: pages.Changed,
+	} {
+		if *list, err = part(m, list.Items, p); err != nil {
+			return account.Comparison{}, err
+		}
+	}
+	return c, nil
 }
 
 func (m *memory) Search(_ context.Context, term string, p account.Page) (account.Found, error) {

@@ -21,6 +21,9 @@ type settingsView struct {
 	Setting, SetBy column
 }
 
+// mostOffered is how many repositories are shown.
+const mostOffered = 500
+
 // watched is a repository, and how often it is looked at.
 type watched struct {
 	Repository, URL string

@@ -31,7 +31,7 @@ type releaseStore interface {
 	Before(ctx context.Context, repository, version string) (string, error)
 	Findings(ctx context.Context, key int64, q account.FindingQuery, p account.Page) (account.List[account.Finding], error)
 	Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error)
-	Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error)
+	Compare(ctx context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error)
 	// Document returns a document as it was found, byte for byte.
 	Document(ctx context.Context, d release.Digest) (account.Document, []byte, error)
 	// Repairs are those of the critical vulnerabilities of a component.

@@ -16,9 +16,12 @@ import (
 
 // Compare returns what differs between two releases, which may be of two repositories,
 // or [account.ErrNotFound].
-func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comparison, error) {
+func (s *Store) Compare(ctx context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error) {
 	var c account.Comparison
 	err := s.view(ctx, func(tx *transaction) (err error) {
+		if err := byName(&pages); err != nil {
+			return err
+		}
 		if c.From, c.To, err = findSides(ctx, tx, from, to); err != nil {
 			return err
 		}
@@ -26,7 +29,7 @@ func (s *Store) Compare(ctx context.Context, from, to account.Ref) (account.Comp
 			return err
 		}
 		c.Sizes = account.CompareSizes(c.From.Image.Platforms, c.To.Image.Platforms)
-		if err := s.comparePackages(ctx, tx, &c); err != nil {
+		if err := s.comparePackages(ctx, tx, &c, pages); err != nil {
 			return fmt.Errorf("compare packages: %w", err)
 		}
 		if err := s.compareFindings(ctx, tx, &c); err != nil {
@@ -143,7 +146,28 @@ func (s *Store) readShipped(ctx context.Context, tx *transaction, image *listing
 
 func name(s *account.Standing) string { return cmp.Or(s.Version, string(s.Image.Digest)) }
 
-func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account.Comparison) error {
+// What the cursors of the lists of packages begin with. They are of no two releases: the
+// name that they have is a place between all.
+const (
+	addedList   = "packages added"
+	removedList = "packages removed"
+	changedList = "packages changed"
+)
+
+// byName has the pages of a comparison go on after the names that their cursors tell, as
+// [account.ComparePackages] takes them.
+func byName(p *account.ComparePages) error {
+	for list, page := range map[string]*account.Page{addedList: &p.Added, removedList: &p.Removed, changedList: &p.Changed} {
+		name, err := readBookmark(page.After, list, 1)
+		if err != nil {
+			return err
+		}
+		page.After, page.Limit = strings.Join(name, ""), limitOf(*page) // no name for the first part
+	}
+	return nil
+}
+
+func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account.Comparison, pages account.ComparePages) error {
 	sides, err := readLicences(ctx, tx, &c.From, &c.To)
 	if err != nil {
 		return err
@@ -157,7 +181,12 @@ func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account
 			return err
 		}
 	}
-	*p = account.ComparePackages(from.packages, to.packages, account.MostItems)
+	*p = account.ComparePackages(from.packages, to.packages, pages)
+	for list, part := range map[string]*account.List[account.PackageChange]{addedList: &p.Added, removedList: &p.Removed, changedList: &p.Changed} {
+		if part.Next != "" {
+			part.Next = bookmark(list, part.Next)
+		}
+	}
 	c.LicencesGone, c.LicencesNew = account.OnlyIn(from.licences, to.licences), account.OnlyIn(to.licences, from.licences)
 	return nil
 }

@@ -176,15 +176,15 @@ func TestPURLsAreComparedAsTheyAre(t *testing.T) {
 				WHERE r.repository = '`+f.Repositories[0]+`' AND r.version = 'v1.9.0')`); err != nil {
 				t.Fatal(err)
 			}
-			c, err := s.Compare(t.Context(), ref("v1.0.0"), ref("v1.9.0"))
+			c, err := s.Compare(t.Context(), ref("v1.0.0"), ref("v1.9.0"), account.ComparePages{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			found := slices.ContainsFunc(c.Packages.Added, func(p account.PackageChange) bool { return p.Package == hostile })
+			found := slices.ContainsFunc(c.Packages.Added.Items, func(p account.PackageChange) bool { return p.Package == hostile })
 			if !found || c.Packages.Unknown != "" {
-				t.Errorf("%q: not among the %d packages that were added; unknown: %q", hostile, c.Packages.AddedCount, c.Packages.Unknown)
+				t.Errorf("%q: not among the %d packages that were added; unknown: %q", hostile, c.Packages.Added.Total, c.Packages.Unknown)
 			}
-			if same, err := s.Compare(t.Context(), ref("v1.9.0"), ref("v1.9.0")); err != nil || same.Packages.AddedCount+same.Packages.RemovedCount+same.Packages.ChangedCount+len(same.Introduced)+len(same.Fixed) != 0 {
+			if same, err := s.Compare(t.Context(), ref("v1.9.0"), ref("v1.9.0"), account.ComparePages{}); err != nil || same.Packages.Added.Total+same.Packages.Removed.Total+same.Packages.Changed.Total+len(same.Introduced)+len(same.Fixed) != 0 {
 				t.Errorf("with itself: got %+v, %v; want no difference", same.Packages, err)
 			}
 			now = now.Add(5 * time.Minute) // purls do not change, and are remembered for so long

@@ -309,21 +309,21 @@ func TestWhatIsToldOfFindings(t *testing.T) {
 		},
 		"compared": func(t *testing.T, b *told) {
 			ref := func(name string) account.Ref { return account.Ref{Repository: b.Repository, Name: name} }
-			c, err := b.Store.Compare(t.Context(), ref("v1.0.0"), ref("v2.0.0"))
+			c, err := b.Store.Compare(t.Context(), ref("v1.0.0"), ref("v2.0.0"), account.ComparePages{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			p := c.Packages
-			if p.ChangedCount != 1 || p.Changed[0].Package != "pkg:golang/example.com/a" || p.RemovedCount != 1 || p.AddedCount != 0 {
+			if p.Changed.Total != 1 || p.Changed.Items[0].Package != "pkg:golang/example.com/a" || p.Removed.Total != 1 || p.Added.Total != 0 {
 				t.Errorf("packages: got %+v", p)
 			}
 			if len(c.Fixed) != 2 || len(c.Introduced) != 0 || c.Common != 0 || len(c.Sizes) != 2 || !slices.Equal(c.FromSigners, []string{"key release.pub"}) {
 				t.Errorf("got %+v", c)
 			}
-			if c, err = b.Store.Compare(t.Context(), ref("v1.0.0"), ref("v1.1.0")); err != nil || c.Common != 1 {
+			if c, err = b.Store.Compare(t.Context(), ref("v1.0.0"), ref("v1.1.0"), account.ComparePages{}); err != nil || c.Common != 1 {
 				t.Errorf("got %d in common, %v; want 1", c.Common, err)
 			}
-			if _, err := b.Store.Compare(t.Context(), ref("v1.0.0"), ref("v9")); !errors.Is(err, account.ErrNotFound) {
+			if _, err := b.Store.Compare(t.Context(), ref("v1.0.0"), ref("v9"), account.ComparePages{}); !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("with nothing: got %v", err)
 			}
 		},

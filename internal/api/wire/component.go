@@ -87,15 +87,18 @@ type Comparison struct {
 	ToSigners    []string       `json:"to_signers"`
 }
 
-// PackageChanges are the packages that differ. The lists are cut after 500; the numbers
-// count all.
+// PackageChanges are the packages that differ, in parts of lists by name; the numbers count
+// all.
 type PackageChanges struct {
 	Added          []PackageChange `json:"added"`
-	Removed        []PackageChange `json:"removed"`
-	Changed        []PackageChange `json:"changed"`
 	AddedCount     *int            `json:"added_count"`
+	AddedNext      string          `json:"added_next" doc:"The added_cursor of the next part. Empty when this is the last."`
+	Removed        []PackageChange `json:"removed"`
 	RemovedCount   *int            `json:"removed_count"`
+	RemovedNext    string          `json:"removed_next" doc:"The removed_cursor of the next part. Empty when this is the last."`
+	Changed        []PackageChange `json:"changed"`
 	ChangedCount   *int            `json:"changed_count"`
+	ChangedNext    string          `json:"changed_next" doc:"The changed_cursor of the next part. Empty when this is the last."`
 	Same           *int            `json:"same_count"`
 	UnknownBecause string          `json:"unknown_because" doc:"Why the packages of one of them are not known. Empty when they are."`
 }
@@ -120,7 +123,9 @@ func ComparisonOf(c *account.Comparison) Comparison {
 	converted := Comparison{
 		From: ReleaseOf(&c.From), To: ReleaseOf(&c.To),
 		Packages: PackageChanges{
-			Added: each(p.Added, packageChangeOf), Removed: each(p.Removed, packageChangeOf), Changed: each(p.Changed, packageChangeOf),
+			Added: each(p.Added.Items, packageChangeOf), AddedNext: p.Added.Next,
+			Removed: each(p.Removed.Items, packageChangeOf), RemovedNext: p.Removed.Next,
+			Changed: each(p.Changed.Items, packageChangeOf), ChangedNext: p.Changed.Next,
 			UnknownBecause: p.Unknown,
 		},
 		Fixed: each(c.Fixed, FindingOf), Introduced: each(c.Introduced, FindingOf),
@@ -128,8 +133,8 @@ func ComparisonOf(c *account.Comparison) Comparison {
 		Sizes: each(c.Sizes, sizeChangeOf), FromSigners: texts(c.FromSigners), ToSigners: texts(c.ToSigners),
 	}
 	if p.Unknown == "" {
-		converted.Packages.AddedCount, converted.Packages.RemovedCount = &p.AddedCount, &p.RemovedCount
-		converted.Packages.ChangedCount, converted.Packages.Same = &p.ChangedCount, &p.Same
+		converted.Packages.AddedCount, converted.Packages.RemovedCount = &p.Added.Total, &p.Removed.Total
+		converted.Packages.ChangedCount, converted.Packages.Same = &p.Changed.Total, &p.Same
 		converted.Common = &c.Common
 	}
 	return converted
