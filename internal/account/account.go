@@ -102,10 +102,12 @@ type Verdict struct {
 	Wave   int64
 	Cause  release.WaveCause
 	Origin string
+	// Before is the verdict before it, of those of a history; nil for the first.
+	Before *Verdict
 }
 
 // Release is everything that is told of one image at once. Its lists of findings and
-// packages are read apart, in parts.
+// packages are read apart, in parts, and so is what is older of its history.
 type Release struct {
 	Standing
 	// Versions are all version tags that name the image now, newest first, and Tags all
@@ -115,11 +117,13 @@ type Release struct {
 	// Pieces are the pieces of evidence with their papers: for each kind, for the index
 	// and each platform.
 	Pieces []Piece
-	// Verdicts is the history, newest first, without the one at release.
-	Verdicts []Verdict
-	// Changes are the changes of evidence, newest first.
-	Changes   []EvidenceChange
-	Documents []Document
+	// Verdicts is the newest part of the history, newest first; the one at release is the last
+	// of all.
+	Verdicts List[Verdict]
+	// Changes is the newest part of the changes of evidence, newest first, and Moves that of
+	// those from one state to another.
+	Changes, Moves List[EvidenceChange]
+	Documents      []Document
 	// Layers has the layers of each platform, none where they were not recorded.
 	Layers []Layers
 	// Licences are the distinct licences, as the SBOMs write them.
@@ -147,11 +151,18 @@ type Piece struct {
 
 // EvidenceChange is a change of the state of a piece of evidence.
 type EvidenceChange struct {
-	At            time.Time
-	Kind          release.PaperKind
-	Subject       release.Digest
+	At      time.Time
+	Kind    release.PaperKind
+	Subject release.Digest
+	// Before is empty for the first state.
 	Before, After release.State
 	Reason        string
+}
+
+// ChangeQuery chooses changes of evidence.
+type ChangeQuery struct {
+	// Moved: only those from one state to another, not the first states.
+	Moved bool
 }
 
 // Document is a document that counts for an image, or was attached to it.
@@ -290,6 +301,10 @@ type ReleaseQuery struct {
 	// Result is that of the verdict now; empty for all.
 	Result release.Result
 }
+
+// RepairsOf is of how many of the newest releases of a component repairs are told. What was
+// there only before them is not known to have been.
+const RepairsOf = 50
 
 // Repair is a critical vulnerability of a component, from when it was known in a release
 // to the first release without it.

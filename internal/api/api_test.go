@@ -89,7 +89,7 @@ func reads() map[string]string {
 		"components": base + "/components", "component": ofC, "component-releases": ofC + "/releases?limit=2", "kpis": ofC + "/kpis", "repairs": ofC + "/repairs",
 		"releases": base + "/releases?result=fail", "release": of11, "release-not-examined": of12,
 		"release-by-digest": ofC + "/releases/" + string(storetest.DigestOf("v1.0.0")),
-		"verdicts":          of11 + "/verdicts", "findings": of11 + "/findings?limit=2", "findings-not-examined": of12 + "/findings", "findings-csv": of11 + "/findings.csv",
+		"verdicts":          of11 + "/verdicts", "changes": of11 + "/changes?limit=2", "findings": of11 + "/findings?limit=2", "findings-not-examined": of12 + "/findings", "findings-csv": of11 + "/findings.csv",
 		"findings-csv-not-examined": of12 + "/findings.csv", "findings-sarif": of11 + "/findings.sarif", "findings-sarif-not-examined": of12 + "/findings.sarif",
 		"packages": of11 + "/packages", "packages-csv": of11 + "/packages.csv", "packages-csv-not-examined": of12 + "/packages.csv",
 		"compare": base + "/compare?from=ghcr.io/acme/web:v1.0.0&to=ghcr.io/acme/web:v1.1.0", "search": base + "/search?q=example.com/a@%3C1.0.1", "search-advisory": base + "/search?q=CVE-2026-1",
@@ -256,6 +256,53 @@ func TestListsGoOnWithTheirCursor(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"v1.2.0", "v1.1.0", "v1.0.0"}, seen); diff != "" {
 		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheHistoryOfAReleaseIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	s := serve(t, &memory{})
+	for path, want := range map[string][]any{
+		of11 + "/verdicts?limit=1": {"fail", "pass"},
+		of11 + "/changes?limit=1":  {"verified", "unknown", "verified"},
+	} {
+		next, seen := path, []any{}
+		for next != "" {
+			w := s.do(t, http.MethodGet, next, nil)
+			var told struct {
+				Items []map[string]any `json:"items"`
+				Total int              `json:"total"`
+			}
+			if err := json.Unmarshal(w.Body.Bytes(), &told); err != nil || len(told.Items) != 1 || told.Total != len(want) {
+				t.Fatalf("%s: got %d %s (%v), want one of %d", next, w.Code, w.Body, err, len(want))
+			}
+			for _, name := range []string{"result", "after"} {
+				if state, ok := told.Items[0][name]; ok {
+					seen = append(seen, state)
+				}
+			}
+			next, _, _ = strings.Cut(strings.TrimPrefix(w.Header().Get("Link"), "<"), ">")
+		}
+		if diff := cmp.Diff(want, seen); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	// What the release has of it goes on in the list of all.
+	var detail struct {
+		Changes []any  `json:"changes"`
+		Total   int    `json:"changes_total"`
+		Next    string `json:"changes_next"`
+	}
+	if w := s.do(t, http.MethodGet, of11, nil); json.Unmarshal(w.Body.Bytes(), &detail) != nil || len(detail.Changes) != 2 || detail.Total != 3 {
+		t.Fatalf("got %d %+v, want two of three changes", w.Code, detail)
+	}
+	if w := s.do(t, http.MethodGet, of11+"/changes?cursor="+detail.Next, nil); !strings.Contains(w.Body.String(), `"before":"",`) || w.Header().Get("Link") != "" {
+		t.Errorf("after those of the release: got %s, want the last", w.Body)
+	}
+	for path, want := range map[string]int{of11 + "/verdicts?cursor=abc": http.StatusBadRequest, of11 + "/changes?cursor=abc": http.StatusBadRequest, of12 + "/changes": http.StatusOK} {
+		if w := s.do(t, http.MethodGet, path, nil); w.Code != want {
+			t.Errorf("%s: got %d %s, want %d", path, w.Code, w.Body, want)
+		}
 	}
 }
 

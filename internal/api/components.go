@@ -12,11 +12,6 @@ import (
 // listed is an answer with a part of a list.
 func listed(p *wire.Part) *answer { return &answer{body: p, next: p.Next} }
 
-// whole is an answer with a list that has one part.
-func whole[A, T any](items []A, each func(*A) T) *answer {
-	return listed(wire.ListOf(account.List[A]{Items: items, Total: len(items)}, each))
-}
-
 func (p *page) account() account.Page { return account.Page{After: p.Cursor, Limit: p.Limit} }
 
 func (h *hits) account() account.Page {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/tallyman-io/tallyman/internal/access"
+	"github.com/tallyman-io/tallyman/internal/account"
 	"github.com/tallyman-io/tallyman/internal/api/wire"
 	"github.com/tallyman-io/tallyman/internal/badge"
 	"github.com/tallyman-io/tallyman/internal/grant"
@@ -56,8 +57,9 @@ func (a *API) ofComponents() []operation {
 		},
 		{
 			id: "list-component-repairs", path: componentPath + "/repairs", tag: "components",
-			summary:  "How long critical vulnerabilities of a component took to be fixed",
-			endpoint: to((*API).repairs), gives: shape[wire.List[wire.Repair]](), errors: missing, paged: true,
+			summary:     "How long critical vulnerabilities of a component took to be fixed",
+			description: "Those of its newest " + itoa(account.RepairsOf) + " releases, of pre-releases only where there is nothing else. What only older ones had is left out.",
+			endpoint:    to((*API).repairs), gives: shape[wire.List[wire.Repair]](), errors: missing, paged: true,
 		},
 		{
 			id: "list-releases", path: wire.Base + "/releases", tag: "releases", summary: "The releases of all components",
@@ -75,7 +77,11 @@ func (a *API) ofReleases() []operation {
 		},
 		{
 			id: "list-verdicts", path: releasePath + "/verdicts", tag: "releases", summary: "The history of verdicts of a release, newest first, the one at release last",
-			endpoint: to((*API).verdicts), gives: shape[wire.List[wire.Verdict]](), errors: missing,
+			endpoint: to((*API).verdicts), gives: shape[wire.List[wire.Verdict]](), errors: missing, paged: true,
+		},
+		{
+			id: "list-evidence-changes", path: releasePath + "/changes", tag: "releases", summary: "The changes of the evidence of a release, newest first",
+			endpoint: to((*API).evidenceChanges), gives: shape[wire.List[wire.EvidenceChange]](), errors: missing, paged: true,
 		},
 		{
 			id: "list-findings", path: releasePath + "/findings", tag: "findings", summary: "The findings of a release, then and now",

@@ -168,7 +168,6 @@ func (m *memory) Release(_ context.Context, ref account.Ref) (account.Release, e
 			r.Documents = append(r.Documents, account.Document{Kind: release.PaperVEX, Subject: amd64, On: "linux/amd64", Digest: storetest.DigestOf("another")})
 		}
 		if i == 1 {
-			r.Verdicts = []account.Verdict{*s.Now}
 			r.Rebuilders = []string{"key auditor.pub"}
 			r.Pieces = []account.Piece{{
 				Kind: release.PaperSignature, Subject: s.Image.Digest, On: "index", State: release.StateVerified, Reason: "signed by key release.pub", Since: noon(2),
@@ -177,7 +176,7 @@ func (m *memory) Release(_ context.Context, ref account.Ref) (account.Release, e
 					{State: release.StateInvalid, Reason: "nobody signed it", Unsigned: true, LogIndex: -1},
 				},
 			}}
-			r.Changes = []account.EvidenceChange{{At: noon(2), Kind: release.PaperSignature, Subject: s.Image.Digest, After: release.StateVerified, Reason: "signed"}}
+			r.Changes, _ = part(evidenceChanges(), account.Page{Limit: 2}, nil)
 			r.Layers = []account.Layers{{Platform: s.Image.Platforms[0], Layers: []release.Layer{{Digest: storetest.DigestOf("layer"), MediaType: "application/vnd.oci.image.layer.v1.tar+gzip", Size: 20_000_000}}}}
 		}
 		return r, nil
@@ -186,6 +185,30 @@ func (m *memory) Release(_ context.Context, ref account.Ref) (account.Release, e
 		return account.Release{}, m.err
 	}
 	return account.Release{}, account.ErrNotFound
+}
+
+func evidenceChanges() []account.EvidenceChange {
+	c := account.EvidenceChange{At: noon(2), Kind: release.PaperSignature, Subject: storetest.DigestOf("v1.1.0"), After: release.StateVerified, Reason: "signed"}
+	later, last := c, c
+	later.At, later.Before, later.After, later.Reason = noon(4), release.StateVerified, release.StateUnknown, "throttled"
+	last.At, last.Before = noon(5), release.StateUnknown
+	return []account.EvidenceChange{last, later, c}
+}
+
+func (m *memory) Verdicts(_ context.Context, key int64, p account.Page) (account.List[account.Verdict], error) {
+	s := standing(int(key) - 1)
+	all := []account.Verdict{*s.Now, *s.AtRelease}
+	if s.Now.Number == 0 {
+		all = all[:1]
+	}
+	return part(all, p, m.err)
+}
+
+func (m *memory) EvidenceChanges(_ context.Context, key int64, _ account.ChangeQuery, p account.Page) (account.List[account.EvidenceChange], error) {
+	if key != 2 {
+		return part([]account.EvidenceChange(nil), p, m.err)
+	}
+	return part(evidenceChanges(), p, m.err)
 }
 
 func findings() []account.Finding {

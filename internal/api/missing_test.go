@@ -12,7 +12,7 @@ func TestWhatIsNotThereIsNotFoundByEachOperation(t *testing.T) {
 	s := serve(t, &memory{})
 	none := ofC + "/releases/v9.0.0"
 	for _, path := range []string{
-		base + "/components/other/kpis", none + "/findings", none + "/findings.csv", none + "/findings.sarif", none + "/packages", none + "/packages.csv", none + "/verdicts",
+		base + "/components/other/kpis", none + "/findings", none + "/findings.csv", none + "/findings.sarif", none + "/packages", none + "/packages.csv", none + "/verdicts", none + "/changes",
 		none + "/sbom", none + "/vex", none + "/documents", base + "/badges/other/verdict.svg", base + "/badges/ghcr.io~acme~web/v9.0.0/verdict.svg",
 	} {
 		if w := s.do(t, http.MethodGet, path, nil); w.Code != http.StatusNotFound || problemIn(t, w).Type != "urn:tallyman:problem:not-found" {

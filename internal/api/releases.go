@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sort"
 	"strings"
 
@@ -30,16 +29,33 @@ func (a *API) release(ctx context.Context, in *ofRelease) (*answer, error) {
 	return &answer{body: wire.ReleaseDetailOf(&r)}, nil
 }
 
-func (a *API) verdicts(ctx context.Context, in *ofRelease) (*answer, error) {
-	r, err := a.find(ctx, in)
+type historyOfRelease struct {
+	ofRelease
+	page
+}
+
+func (a *API) verdicts(ctx context.Context, in *historyOfRelease) (*answer, error) {
+	r, err := a.find(ctx, &in.ofRelease)
+	var found account.List[account.Verdict]
+	if err == nil && r.Key != 0 { // without a key nothing was judged
+		found, err = a.cfg.Store.Verdicts(ctx, r.Key, in.account())
+	}
 	if err != nil {
 		return nil, err
 	}
-	history := r.Verdicts
-	if r.AtRelease != nil {
-		history = append(slices.Clip(history), *r.AtRelease)
+	return listed(wire.ListOf(found, wire.VerdictOf)), nil
+}
+
+func (a *API) evidenceChanges(ctx context.Context, in *historyOfRelease) (*answer, error) {
+	r, err := a.find(ctx, &in.ofRelease)
+	var found account.List[account.EvidenceChange]
+	if err == nil && r.Key != 0 { // without a key no papers were looked at
+		found, err = a.cfg.Store.EvidenceChanges(ctx, r.Key, account.ChangeQuery{}, in.account())
 	}
-	return whole(history, func(v *account.Verdict) wire.Verdict { return wire.VerdictOf(v) }), nil
+	if err != nil {
+		return nil, err
+	}
+	return listed(wire.ListOf(found, wire.EvidenceChangeOf)), nil
 }
 
 type findingFilter struct {

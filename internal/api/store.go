@@ -19,6 +19,9 @@ type Store interface {
 	Release(ctx context.Context, ref account.Ref) (account.Release, error)
 	Findings(ctx context.Context, key int64, q account.FindingQuery, p account.Page) (account.List[account.Finding], error)
 	Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error)
+	// Verdicts and EvidenceChanges return the history of an image, newest first.
+	Verdicts(ctx context.Context, key int64, p account.Page) (account.List[account.Verdict], error)
+	EvidenceChanges(ctx context.Context, key int64, q account.ChangeQuery, p account.Page) (account.List[account.EvidenceChange], error)
 	Compare(ctx context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error)
 	Search(ctx context.Context, term string, p account.Page) (account.Found, error)
 	AdvisoryData(ctx context.Context) (account.Data, error)

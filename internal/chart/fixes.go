@@ -1,6 +1,10 @@
 package chart
 
-import "github.com/a-h/templ"
+import (
+	"strings"
+
+	"github.com/a-h/templ"
+)
 
 // Fix is how long a critical finding was there before a release without it, or how
 // long it has been there until now.
@@ -21,7 +25,7 @@ const (
 func TimeToFix(about About, fixes []Fix) templ.Component {
 	f := figure{About: about}
 	if len(fixes) == 0 {
-		f.nothing = "No critical finding so far, so there was nothing to fix."
+		f.nothing = strings.TrimSpace("No critical finding so far, so there was nothing to fix. " + about.Note)
 		return f.component()
 	}
 	drawn := fixes[:min(len(fixes), mostRows)]

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"fmt"
+
 	"github.com/a-h/templ"
 
 	"github.com/tallyman-io/tallyman/internal/account"
@@ -80,7 +82,7 @@ func componentCharts(c *account.Component, repairs []account.Repair, p *page) []
 	left := drawn(c)
 	return []templ.Component{
 		chart.SeverityPerRelease(chart.About{ID: "severity", Title: "Critical and high findings now, by release", Note: left + aboutData(p)}, counts),
-		chart.TimeToFix(chart.About{ID: "fixes", Title: "Time to fix a critical vulnerability", Note: aboutData(p)}, fixes(repairs, p)),
+		chart.TimeToFix(chart.About{ID: "fixes", Title: "Time to fix a critical vulnerability", Note: followed(c) + aboutData(p)}, fixes(repairs, p)),
 		chart.BuildDuration(chart.About{ID: "builds", Title: "Build duration, by release", Note: left + "As verified provenance states it."}, builds),
 		chart.ImageSize(chart.About{ID: "sizes", Title: "Image size, by release", Note: left + "Compressed, as a pull transfers it."}, images),
 	}
@@ -91,6 +93,14 @@ func buildValue(s *account.Standing) chart.Value {
 		return chart.Known(d)
 	}
 	return chart.Unknown(buildTime(s.Build).Why)
+}
+
+// followed is the note of a chart of repairs that leaves releases out: of how many it tells.
+func followed(c *account.Component) string {
+	if c.Releases <= account.RepairsOf && !c.LastComplete.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("Of the newest %d releases at most; what only older ones had is left out. ", account.RepairsOf)
 }
 
 // fixes are the repairs of critical vulnerabilities, the open ones first.
@@ -114,26 +124,26 @@ func fixes(repairs []account.Repair, p *page) []chart.Fix {
 	return append(open, fixed...)
 }
 
-// overTime shows the findings of a release from its release until now, nil where there
-// are none to show.
+// overTime shows the findings of a release from its release until now, or from as far back
+// as its verdicts were read; nil where there are none to show.
 func overTime(r *account.Release, p *page) templ.Component {
-	if r.AtRelease == nil && len(r.Verdicts) == 0 {
+	all := r.Verdicts.Items
+	if len(all) == 0 {
 		return nil
 	}
 	var moments []chart.Moment
-	add := func(v *account.Verdict) {
-		crit, high := critical(v)
-		moments = append(moments, chart.Moment{At: v.At, Critical: crit, High: high})
+	for i := len(all) - 1; i >= 0; i-- {
+		crit, high := critical(&all[i])
+		moments = append(moments, chart.Moment{At: all[i].At, Critical: crit, High: high})
 	}
-	if r.AtRelease != nil {
-		add(r.AtRelease)
-	}
-	for i := len(r.Verdicts) - 1; i >= 0; i-- {
-		add(&r.Verdicts[i])
-	}
+	about := chart.About{ID: "over-time", Title: "Critical and high findings since release", Note: aboutData(p)}
 	from := r.ReleasedAt
-	if from.IsZero() {
+	cut := r.Verdicts.Next != ""
+	if cut {
+		about.Title = fmt.Sprintf("Critical and high findings, by the newest %d of %s", len(all), plural(r.Verdicts.Total, "verdict"))
+	}
+	if cut || from.IsZero() {
 		from = moments[0].At
 	}
-	return chart.SeverityOverTime(chart.About{ID: "over-time", Title: "Critical and high findings since release", Note: aboutData(p)}, from, p.at, moments)
+	return chart.SeverityOverTime(about, from, p.at, moments)
 }

@@ -97,8 +97,8 @@ func spoil(r *account.Release) {
 			v.Policy, v.Reasons = evil, []release.Reason{{Rule: evil, Result: evil, Message: evil}}
 		}
 	}
-	for i := range r.Verdicts {
-		v := &r.Verdicts[i]
+	for i := range r.Verdicts.Items {
+		v := &r.Verdicts.Items[i]
 		v.Policy, v.Origin, v.Cause, v.Reasons = evil, evil, evil, []release.Reason{{Rule: evil, Result: release.ResultFail, Message: evil}}
 	}
 	r.Build = &release.Build{Builder: evil, Type: "javascript:alert(1)", Invocation: evil, Source: evil, Commit: evil, Base: evil, Tools: map[string]string{evil: evil}, Signer: evil}
@@ -110,7 +110,7 @@ func spoil(r *account.Release) {
 	}
 	r.Documents = []account.Document{{Kind: release.PaperSBOM, Subject: evil, On: evil, Digest: evil, Verified: true, Signer: evil, Format: evil, Version: evil, Failure: evil}}
 	r.Layers = []account.Layers{{Platform: r.Image.Platforms[0], Layers: []release.Layer{{Digest: evil, MediaType: evil}}}}
-	r.Changes = []account.EvidenceChange{{Kind: evil, Subject: evil, Before: evil, After: evil, Reason: evil}}
+	r.Changes.Items = []account.EvidenceChange{{Kind: evil, Subject: evil, Before: evil, After: evil, Reason: evil}}
 }
 
 func TestEveryPageHoldsToItsPolicy(t *testing.T) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,27 +114,60 @@ type change struct {
 	Counts counts
 }
 
-// newHistory is the history of the verdict, newest first, the one at release last. Each
-// says what differs from the one before it.
-func newHistory(r *account.Release, p *page) []change {
-	var list []change
-	for i := range r.Verdicts {
-		v := &r.Verdicts[i]
-		before := r.AtRelease
-		if i+1 < len(r.Verdicts) {
-			before = &r.Verdicts[i+1]
+// history is a part of what happened to an image.
+type history struct {
+	Verdicts []change
+	// Begins is the place of the first verdict among all, counted from the oldest.
+	Begins  string
+	Changes []evidenceChange
+	// The pagers are of the lists of the same name.
+	VerdictsPager, ChangesPager pager
+}
+
+// history is the part of the history of a release that is asked for. The newest one is with
+// the release.
+func (c *Console) history(ctx context.Context, r *account.Release, p *page) (*history, error) {
+	verdicts, changes := r.Verdicts, r.Moves
+	var err error
+	if after := p.q.values.Get(afterIn("history")); after != "" {
+		if verdicts, err = c.cfg.Store.Verdicts(ctx, r.Key, account.Page{After: after, Limit: listPart}); err != nil {
+			return nil, fmt.Errorf("read verdicts: %w", err)
 		}
+	}
+	if after := p.q.values.Get(afterIn("evidence-changes")); after != "" {
+		if changes, err = c.cfg.Store.EvidenceChanges(ctx, r.Key, account.ChangeQuery{Moved: true}, account.Page{After: after, Limit: listPart}); err != nil {
+			return nil, fmt.Errorf("read changes of evidence: %w", err)
+		}
+	}
+	v := &history{
+		Verdicts:      newSteps(verdicts.Items, p),
+		VerdictsPager: pagerIn(p.q, "history", len(verdicts.Items), verdicts.Next, verdicts.Total, "verdict"),
+		ChangesPager:  pagerIn(p.q, "evidence-changes", len(changes.Items), changes.Next, changes.Total, "change"),
+	}
+	if len(verdicts.Items) > 0 {
+		v.Begins = fmt.Sprint(verdicts.Items[0].Number + 1)
+	}
+	for _, e := range changes.Items {
+		v.Changes = append(v.Changes, newEvidenceChange(e, r, p))
+	}
+	return v, nil
+}
+
+// newSteps are the steps of a history, newest first. Each says what differs from the one
+// before it.
+func newSteps(verdicts []account.Verdict, p *page) []change {
+	var list []change
+	for i := range verdicts {
+		v := &verdicts[i]
 		step := newChange(v, p)
-		if before != nil {
-			s := resultState(before.Result)
-			step.Before, step.Why = &s, differences(before, v)
+		if v.Before != nil {
+			s := resultState(v.Before.Result)
+			step.Before, step.Why = &s, differences(v.Before, v)
+		}
+		if v.Number == 0 {
+			step.Cause = "The image became a release"
 		}
 		list = append(list, step)
-	}
-	if r.AtRelease != nil {
-		first := newChange(r.AtRelease, p)
-		first.Cause = "The image became a release"
-		list = append(list, first)
 	}
 	return list
 }

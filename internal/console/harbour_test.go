@@ -145,8 +145,8 @@ func webReleases() []account.Release {
 	third.Wave, third.Cause, third.Origin = 42, release.WaveAdvisories, "Go"
 	first := *verdict(1, days(4), 0, 2)
 	first.Wave, first.Cause, first.Origin = 38, release.WaveAdvisories, "Go"
-	latest.Verdicts = []account.Verdict{third, second, first}
-	latest.Changes = []account.EvidenceChange{
+	latest.Verdicts.Items = []account.Verdict{third, second, first}
+	latest.Changes.Items = []account.EvidenceChange{
 		{At: now.Add(-26 * time.Hour), Kind: release.PaperSummary, Subject: latest.Image.Digest, Before: release.StateVerified, After: release.StateUnknown, Reason: "throttled (HTTP 429 Too Many Requests)"},
 		{At: days(6), Kind: release.PaperSignature, Subject: latest.Image.Digest, After: release.StateVerified, Reason: "signed by the release workflow"},
 	}

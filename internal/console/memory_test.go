@@ -98,10 +98,51 @@ func (m *memory) Releases(_ context.Context, q account.ReleaseQuery, p account.P
 func (m *memory) Release(_ context.Context, ref account.Ref) (account.Release, error) {
 	for _, r := range m.releases[ref.Repository] {
 		if r.Version == ref.Name || string(r.Image.Digest) == ref.Name {
+			newest := account.Page{Limit: 50}
+			r.Moves, _ = part(m, moved(&r), newest)
+			r.Changes, _ = part(m, r.Changes.Items, newest)
+			r.Verdicts, _ = part(m, verdicts(&r), newest)
 			return r, m.err
 		}
 	}
 	return account.Release{}, cmpErr(m.err, account.ErrNotFound)
+}
+
+// verdicts is the whole history of a release: what it is filled with, and the one at release.
+func verdicts(r *account.Release) []account.Verdict {
+	all := slices.Clone(r.Verdicts.Items)
+	if r.AtRelease != nil {
+		all = append(all, *r.AtRelease)
+	}
+	for i := range all[:max(0, len(all)-1)] {
+		all[i].Before = &all[i+1]
+	}
+	return all
+}
+
+func moved(r *account.Release) []account.EvidenceChange {
+	return slices.DeleteFunc(slices.Clone(r.Changes.Items), func(c account.EvidenceChange) bool { return c.Before == "" })
+}
+
+// keyed is the first of the releases with a key that have a history.
+func (m *memory) keyed(key int64) *account.Release {
+	for i := range m.releases[webRepository] {
+		if r := &m.releases[webRepository][i]; r.Key == key {
+			return r
+		}
+	}
+	return &account.Release{}
+}
+
+func (m *memory) Verdicts(_ context.Context, key int64, p account.Page) (account.List[account.Verdict], error) {
+	return part(m, verdicts(m.keyed(key)), p)
+}
+
+func (m *memory) EvidenceChanges(_ context.Context, key int64, q account.ChangeQuery, p account.Page) (account.List[account.EvidenceChange], error) {
+	if q.Moved {
+		return part(m, moved(m.keyed(key)), p)
+	}
+	return part(m, m.keyed(key).Changes.Items, p)
 }
 
 func (m *memory) Before(_ context.Context, repository, version string) (string, error) {

@@ -54,8 +54,7 @@ type releaseView struct {
 	Run         []snippet
 	Verify      verifyGuide
 	Reproduce   []snippet
-	History     []change
-	Changes     []evidenceChange
+	History     *history
 	Over        templ.Component
 	PreviousURL string // compares with the release before, empty where there is none
 	// Asked is a rescan that was just asked for, nil when none was.
@@ -153,6 +152,9 @@ func (c *Console) releasePage(ctx context.Context, p *page, t target) (templ.Com
 		return nil, fmt.Errorf("read component: %w", err)
 	}
 	v := newReleaseView(&found, p)
+	if v.History, err = c.history(ctx, &found, p); err != nil {
+		return nil, err
+	}
 	v.Findings.fill(findings.Items, p.at)
 	v.FoundSays = pagerOf(p.q, len(findings.Items), findings.Next, findings.Total, "finding").Says
 	v.Packages.fill(packages.Items)
@@ -204,13 +206,6 @@ func newReleaseView(r *account.Release, p *page) *releaseView {
 	v.Run = runSnippets(r)
 	v.Verify = newVerifyGuide(r)
 	v.Reproduce = reproduceSnippets(r)
-	v.History = newHistory(r, p)
-	for _, e := range r.Changes {
-		if e.Before == "" {
-			continue // the first look changed nothing
-		}
-		v.Changes = append(v.Changes, newEvidenceChange(e, r, p))
-	}
 	v.Over = overTime(r, p)
 	return v
 }

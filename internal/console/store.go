@@ -31,6 +31,9 @@ type releaseStore interface {
 	Before(ctx context.Context, repository, version string) (string, error)
 	Findings(ctx context.Context, key int64, q account.FindingQuery, p account.Page) (account.List[account.Finding], error)
 	Packages(ctx context.Context, key int64, q account.PackageQuery, p account.Page) (account.List[account.Package], error)
+	// Verdicts and EvidenceChanges return the history of an image, newest first.
+	Verdicts(ctx context.Context, key int64, p account.Page) (account.List[account.Verdict], error)
+	EvidenceChanges(ctx context.Context, key int64, q account.ChangeQuery, p account.Page) (account.List[account.EvidenceChange], error)
 	Compare(ctx context.Context, from, to account.Ref, pages account.ComparePages) (account.Comparison, error)
 	// Document returns a document as it was found, byte for byte.
 	Document(ctx context.Context, d release.Digest) (account.Document, []byte, error)

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,37 @@ func TestChartsSayWhichReleasesTheyLeaveOut(t *testing.T) {
 			}
 			if !strings.Contains(got, c.says) || strings.Contains(got, "Of the newest") != (c.says != "") || strings.Contains(got, rest) != strings.HasSuffix(c.says, rest) {
 				t.Errorf("%s: got %q, want %q", name, got, c.says)
+			}
+		}
+	}
+}
+
+func TestTheTimeToFixSaysOfWhichReleasesItIs(t *testing.T) {
+	t.Parallel()
+	says := fmt.Sprintf("Of the newest %d releases at most; what only older ones had is left out.", account.RepairsOf)
+	for name, c := range map[string]struct {
+		change func(c *account.Component)
+		says   bool
+	}{
+		"all are followed":      {func(c *account.Component) { c.Releases = account.RepairsOf }, false},
+		"there are more":        {func(c *account.Component) { c.Releases = account.RepairsOf + 1 }, true},
+		"nobody knows how many": {func(c *account.Component) { c.LastComplete = time.Time{} }, true},
+	} {
+		m := harbour()
+		c.change(&m.components[0])
+		for _, repairs := range [][]account.Repair{m.repairs, nil} {
+			m.repairs = repairs
+			found := false
+			for _, n := range page(t, m, webPath).all("figure.chart") {
+				if got := text(n); strings.Contains(got, "Time to fix") {
+					found = true
+					if strings.Contains(got, says) != c.says {
+						t.Errorf("%s: got %q, want it to say so: %t", name, got, c.says)
+					}
+				}
+			}
+			if !found {
+				t.Errorf("%s: got no chart of the time to fix", name)
 			}
 		}
 	}

@@ -118,23 +118,8 @@ func addExamined(ctx context.Context, tx *transaction, r *account.Release) (err 
 	if r.Pieces, err = readPieces(ctx, tx, r.Key); err != nil {
 		return fmt.Errorf("read evidence: %w", err)
 	}
-	r.Verdicts, err = collect(ctx, tx, func(rows *sql.Rows) (account.Verdict, error) {
-		var key int64
-		return scanAccount(rows, &key)
-	}, `SELECT `+verdictColumns+` FROM verdict v LEFT JOIN wave w ON w.id = v.wave_id
-		WHERE v.examination_id = $1 AND v.number > 0 ORDER BY v.number DESC LIMIT $2`, r.Key, account.MostItems)
-	if err != nil {
-		return fmt.Errorf("read verdicts: %w", err)
-	}
-	r.Changes, err = collect(ctx, tx, func(rows *sql.Rows) (c account.EvidenceChange, err error) {
-		var at int64
-		err = rows.Scan(&at, &c.Kind, &c.Subject, &c.Before, &c.After, &c.Reason)
-		c.At = fromMicros(at)
-		return c, err
-	}, `SELECT at, kind, subject, before, after, reason FROM evidence_change
-		WHERE examination_id = $1 ORDER BY at DESC, id DESC LIMIT $2`, r.Key, account.MostItems)
-	if err != nil {
-		return fmt.Errorf("read changes of evidence: %w", err)
+	if err := addHistory(ctx, tx, r); err != nil {
+		return err
 	}
 	if err := addDocuments(ctx, tx, r); err != nil {
 		return fmt.Errorf("read documents: %w", err)

@@ -157,14 +157,20 @@ const (
 // byName has the pages of a comparison go on after the names that their cursors tell, as
 // [account.ComparePackages] takes them.
 func byName(p *account.ComparePages) error {
-	for list, page := range map[string]*account.Page{addedList: &p.Added, removedList: &p.Removed, changedList: &p.Changed} {
-		name, err := readBookmark(page.After, list, 1)
-		if err != nil {
-			return err
-		}
-		page.After, page.Limit = strings.Join(name, ""), limitOf(*page) // no name for the first part
+	return cmp.Or(afterName(addedList, &p.Added), afterName(removedList, &p.Removed), afterName(changedList, &p.Changed))
+}
+
+func afterName(list string, p *account.Page) error {
+	name, err := readBookmark(p.After, list, 1)
+	p.After, p.Limit = strings.Join(name, ""), limitOf(*p) // no name for the first part
+	return err
+}
+
+// marked has a list go on where it ends by name.
+func marked(list string, l *account.List[account.PackageChange]) {
+	if l.Next != "" {
+		l.Next = bookmark(list, l.Next)
 	}
-	return nil
 }
 
 func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account.Comparison, pages account.ComparePages) error {
@@ -182,11 +188,9 @@ func (s *Store) comparePackages(ctx context.Context, tx *transaction, c *account
 		}
 	}
 	*p = account.ComparePackages(from.packages, to.packages, pages)
-	for list, part := range map[string]*account.List[account.PackageChange]{addedList: &p.Added, removedList: &p.Removed, changedList: &p.Changed} {
-		if part.Next != "" {
-			part.Next = bookmark(list, part.Next)
-		}
-	}
+	marked(addedList, &p.Added)
+	marked(removedList, &p.Removed)
+	marked(changedList, &p.Changed)
 	c.LicencesGone, c.LicencesNew = account.OnlyIn(from.licences, to.licences), account.OnlyIn(to.licences, from.licences)
 	return nil
 }

@@ -239,14 +239,14 @@ func (s *Store) AdvisoryReleases(ctx context.Context, id string, p account.Page)
 	return found.List, nil
 }
 
-// Repairs returns the critical vulnerabilities of the newest releases of a component,
+// Repairs returns the critical vulnerabilities of the newest releases of a component, of
+// which [account.RepairsOf] count,
 // the latest known first: from when they were known in a release to the first release
 // without them. Pre-releases do not count.
 func (s *Store) Repairs(ctx context.Context, repository string) ([]account.Repair, error) {
-	const newest = 50
 	var repairs []account.Repair
 	err := s.view(ctx, func(tx *transaction) error {
-		keys, err := newestKeys(ctx, tx, repository, newest)
+		keys, err := newestKeys(ctx, tx, repository, account.RepairsOf)
 		if err != nil || len(keys) == 0 {
 			return err
 		}

@@ -64,7 +64,8 @@ type EvidenceChange struct {
 	Reason  string     `json:"reason"`
 }
 
-func changeOf(c *account.EvidenceChange) EvidenceChange {
+// EvidenceChangeOf converts a change of evidence.
+func EvidenceChangeOf(c *account.EvidenceChange) EvidenceChange {
 	return EvidenceChange{moment(c.At), string(c.Kind), string(c.Subject), string(c.Before), string(c.After), c.Reason}
 }
 

@@ -127,14 +127,16 @@ func buildOf(b *release.Build) *Build {
 type ReleaseDetail struct {
 	Release
 
-	Versions   []string         `json:"versions" doc:"All version tags that name the image now, newest first."`
-	Tags       []string         `json:"tags" doc:"All other tags that do."`
-	Pieces     []Piece          `json:"pieces" doc:"The pieces of evidence with their papers: each kind, for the index and each platform."`
-	Changes    []EvidenceChange `json:"changes" doc:"The changes of evidence, newest first."`
-	Documents  []Document       `json:"documents"`
-	Layers     []Layers         `json:"layers" doc:"The layers of each platform, where they were recorded."`
-	Licences   []string         `json:"licences" doc:"The distinct licences, as the SBOMs write them."`
-	Rebuilders []string         `json:"rebuilders" doc:"The distinct signers of verified provenance about the image."`
+	Versions     []string         `json:"versions" doc:"All version tags that name the image now, newest first."`
+	Tags         []string         `json:"tags" doc:"All other tags that do."`
+	Pieces       []Piece          `json:"pieces" doc:"The pieces of evidence with their papers: each kind, for the index and each platform."`
+	Changes      []EvidenceChange `json:"changes" doc:"The newest 50 changes of evidence, newest first; list-evidence-changes has all."`
+	ChangesTotal int              `json:"changes_total" doc:"How many changes of evidence there are."`
+	ChangesNext  string           `json:"changes_next" doc:"The cursor with which list-evidence-changes goes on after these. Empty when these are all."`
+	Documents    []Document       `json:"documents"`
+	Layers       []Layers         `json:"layers" doc:"The layers of each platform, where they were recorded."`
+	Licences     []string         `json:"licences" doc:"The distinct licences, as the SBOMs write them."`
+	Rebuilders   []string         `json:"rebuilders" doc:"The distinct signers of verified provenance about the image."`
 }
 
 // Layers are the layers of a platform.
@@ -155,7 +157,7 @@ type Layer struct {
 func ReleaseDetailOf(r *account.Release) ReleaseDetail {
 	return ReleaseDetail{
 		Release: ReleaseOf(&r.Standing), Versions: texts(r.Versions), Tags: texts(r.Tags),
-		Pieces: each(r.Pieces, pieceOf), Changes: each(r.Changes, changeOf), Documents: each(r.Documents, DocumentOf),
+		Pieces: each(r.Pieces, pieceOf), Changes: each(r.Changes.Items, EvidenceChangeOf), ChangesTotal: r.Changes.Total, ChangesNext: r.Changes.Next, Documents: each(r.Documents, DocumentOf),
 		Layers: each(r.Layers, layersOf), Licences: texts(r.Licences), Rebuilders: texts(r.Rebuilders),
 	}
 }
