@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/a-h/templ"
@@ -160,8 +159,8 @@ func choices(all []account.Component, p *page) ([]string, pager) {
 	}
 	slices.Sort(names)
 	after := p.q.text("after")
-	first := sort.SearchStrings(names, after)
-	if first < len(names) && names[first] == after {
+	first := 0
+	for first < len(names) && names[first] <= after {
 		first++
 	}
 	part, next := names[first:min(len(names), first+choicePart)], ""

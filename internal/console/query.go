@@ -166,6 +166,9 @@ type pager struct {
 	Says string
 }
 
+// leads reports whether there is more than the part that is shown.
+func (p *pager) leads() bool { return p.First != "" || p.Next != "" }
+
 // pagerOf returns the pager of a part of a list of what unit names one of.
 func pagerOf(q query, shown int, next string, total int, unit string) pager {
 	return pagerIn(q, "", shown, next, total, unit)
