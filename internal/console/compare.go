@@ -114,7 +114,11 @@ func (c *Console) compare(ctx context.Context, _ *http.Request, p *page) (templ.
 		if err != nil {
 			return nil, fmt.Errorf("read components: %w", err)
 		}
-		names, pager := choices(all, p)
+		part, pager := byName(all, "", p.q)
+		names := make([]string, 0, len(part))
+		for i := range part {
+			names = append(names, part[i].Repository)
+		}
 		return compareChoice(p, names, pager), nil
 	}
 	found, err := c.cfg.Store.Component(ctx, repository)
@@ -145,29 +149,6 @@ func (c *Console) compare(ctx context.Context, _ *http.Request, p *page) (templ.
 	v.Repository, v.SwapURL = repository, compareURL(repository, to, from)
 	v.Picker = picked
 	return compareContent(p, v), nil
-}
-
-// choicePart is how many components the page for choosing offers at once.
-const choicePart = 100
-
-// choices are the names of a part of the components, in order, and what leads through the
-// parts. A part goes on after a name, whether there still is such a component or not.
-func choices(all []account.Component, p *page) ([]string, pager) {
-	names := make([]string, 0, len(all))
-	for i := range all {
-		names = append(names, all[i].Repository)
-	}
-	slices.Sort(names)
-	after := p.q.text("after")
-	first := 0
-	for first < len(names) && names[first] <= after {
-		first++
-	}
-	part, next := names[first:min(len(names), first+choicePart)], ""
-	if first+len(part) < len(names) {
-		next = part[len(part)-1]
-	}
-	return part, pagerOf(p.q, len(part), next, len(names), "component")
 }
 
 func newComparison(d *account.Comparison, p *page) *comparison {

@@ -102,3 +102,26 @@ func TestEveryComponentIsOfferedForComparing(t *testing.T) {
 		t.Error("after the last: got no way back")
 	}
 }
+
+func TestAllRepositoriesCanBeReachedOnTheSettings(t *testing.T) {
+	t.Parallel()
+	m := harbour()
+	m.components = nil
+	for n := range 150 {
+		m.components = append(m.components, account.Component{Component: release.Component{Repository: fmt.Sprintf("ghcr.io/acme/%03d", n)}})
+	}
+	address, seen := "/settings", map[string]bool{}
+	for address != "" {
+		d := page(t, m, address)
+		for _, name := range d.texts(".breaks a") {
+			seen[name] = true
+		}
+		address = d.links()["next"]
+	}
+	if len(seen) != 150 {
+		t.Errorf("got %d repositories, want all 150", len(seen))
+	}
+	if got := page(t, m, "/settings?watched-after=z").one(".nothing"); !strings.Contains(got, "Nothing of this list is left here.") {
+		t.Errorf("behind the end: got %q", got)
+	}
+}

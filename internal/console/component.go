@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"sort"
 
 	"github.com/a-h/templ"
 
@@ -147,4 +149,29 @@ func newRepair(repository string, r account.Repair, p *page) repair {
 		v.Took = figure{Text: age(r.FixedAt.Sub(r.KnownAt))}
 	}
 	return v
+}
+
+// namePart is how many components a list of their names has at once.
+const namePart = 100
+
+// byName is a part of the components in order of their names, and what leads through the
+// parts of that list, one of several on a page by its id. A part goes on after a name,
+// whether there still is such a component or not.
+func byName(all []account.Component, list string, q query) ([]account.Component, pager) {
+	all = slices.Clone(all)
+	// Not slices.SortFunc: it is code anew for each type.
+	sort.Slice(all, func(i, j int) bool { return all[i].Repository < all[j].Repository })
+	parameter := "after"
+	if list != "" {
+		parameter = afterIn(list)
+	}
+	after, first := q.text(parameter), 0
+	for first < len(all) && all[first].Repository <= after {
+		first++
+	}
+	part, next := all[first:min(len(all), first+namePart)], ""
+	if first+len(part) < len(all) {
+		next = part[len(part)-1].Repository
+	}
+	return part, pagerIn(q, list, len(part), next, len(all), "component")
 }

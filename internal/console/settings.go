@@ -13,16 +13,15 @@ import (
 
 // settingsView is what may be seen of how this console and its worker are set up.
 type settingsView struct {
-	Watched  []watched
-	Feeds    []feedLine
-	Queue    queue
-	Settings []Setting
+	Watched []watched
+	// WatchedPager leads through the repositories.
+	WatchedPager pager
+	Feeds        []feedLine
+	Queue        queue
+	Settings     []Setting
 	// Setting and SetBy are the heads of the columns that they can be sorted by.
 	Setting, SetBy column
 }
-
-// mostOffered is how many repositories are shown.
-const mostOffered = 500
 
 // watched is a repository, and how often it is looked at.
 type watched struct {
@@ -46,7 +45,8 @@ func (c *Console) settings(ctx context.Context, _ *http.Request, p *page) (templ
 		return nil, fmt.Errorf("read queue: %w", err)
 	}
 	v := &settingsView{Feeds: newFeeds(data, p), Queue: newQueue(q), Settings: c.cfg.Settings}
-	for i := range all[:min(len(all), mostOffered)] {
+	all, v.WatchedPager = byName(all, "watched", p.q)
+	for i := range all {
 		one := watched{Repository: all[i].Repository, URL: componentURL(all[i].Repository), State: state{Class: "known", Word: "Watched"}, Every: "every " + age(all[i].LookEvery)}
 		if !all[i].Watched {
 			one.State, one.Every = state{Class: "absent", Word: "No longer watched"}, "–"
