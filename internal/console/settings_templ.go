@@ -186,7 +186,7 @@ func settingsContent(p *page, v *settingsView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if v.WatchedPager.First != "" || v.WatchedPager.Next != "" {
+				if v.WatchedPager.leads() {
 					templ_7745c5c3_Err = pages(v.WatchedPager, "repositories").Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
