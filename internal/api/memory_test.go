@@ -43,7 +43,7 @@ type memory struct {
 	lost bool
 	// left: the repository is no longer watched.
 	left bool
-	// vexes: v1.1.0 has two VEX documents.
+	// vexes: v1.1.0 has two VEX documents, and two receipts.
 	vexes bool
 }
 
@@ -165,7 +165,8 @@ func (m *memory) Release(_ context.Context, ref account.Ref) (account.Release, e
 		}
 		r := account.Release{Standing: s, Versions: []string{s.Version}, Tags: []string{"latest"}, Documents: documents(i), Licences: []string{"MIT"}}
 		if m.vexes && i == 1 {
-			r.Documents = append(r.Documents, account.Document{Kind: release.PaperVEX, Subject: amd64, On: "linux/amd64", Digest: storetest.DigestOf("another")})
+			r.Documents = append(r.Documents, account.Document{Kind: release.PaperVEX, Subject: amd64, On: "linux/amd64", Digest: storetest.DigestOf("another")},
+				account.Document{Kind: release.PaperSummary, Subject: amd64, On: "linux/amd64", Digest: storetest.DigestOf("another receipt"), Verified: true})
 		}
 		if i == 1 {
 			r.Rebuilders = []string{"key auditor.pub"}

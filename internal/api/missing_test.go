@@ -34,16 +34,24 @@ func TestWhatNobodyWouldDoIsNotTakenOn(t *testing.T) {
 	}
 }
 
-func TestOfSeveralVEXDocumentsOneHasToBeChosen(t *testing.T) {
+func TestOfSeveralDocumentsOneHasToBeChosen(t *testing.T) {
 	t.Parallel()
 	s := serve(t, &memory{vexes: true})
-	w := s.do(t, http.MethodGet, of11+"/vex", nil)
-	p := problemIn(t, w)
-	if w.Code != http.StatusConflict || len(p.Choices) != 2 {
-		t.Fatalf("got %d %s, want 409 with both", w.Code, w.Body)
-	}
-	if w := s.do(t, http.MethodGet, of11+"/vex?platform=index", nil); w.Code != http.StatusOK || !bytes.Equal(w.Body.Bytes(), vex) {
-		t.Errorf("chosen: got %d %s, want the document", w.Code, w.Body)
+	for path, c := range map[string]struct {
+		choices int
+		content []byte
+	}{
+		of11 + "/vex": {2, vex},
+		// The third is one that nobody signed.
+		of11 + "/receipt": {3, receipt},
+	} {
+		w := s.do(t, http.MethodGet, path, nil)
+		if p := problemIn(t, w); w.Code != http.StatusConflict || len(p.Choices) != c.choices {
+			t.Errorf("%s: got %d %s, want 409 with all %d", path, w.Code, w.Body, c.choices)
+		}
+		if w := s.do(t, http.MethodGet, path+"?platform=index", nil); w.Code != http.StatusOK || !bytes.Equal(w.Body.Bytes(), c.content) {
+			t.Errorf("%s, chosen: got %d %s, want the document", path, w.Code, w.Body)
+		}
 	}
 }
 
