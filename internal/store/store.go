@@ -55,7 +55,9 @@ type Store struct {
 	contents    *contents
 	versions    *remembered[string, versionCount]
 	waves       *remembered[int64, waveCounts]
-	shipped     *remembered[string, string]
+	// waveLists has how long the lists are of what a wave did, by their names.
+	waveLists *remembered[string, int]
+	shipped   *remembered[string, string]
 }
 
 // engine is what differs between SQLite and PostgreSQL.
@@ -127,10 +129,11 @@ func connect(ctx context.Context, url string, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		now: opts.Now, queue: opts.Queue,
-		contents: newRemembered[string](opts.Now, keptContents, func(packages []int64) int { return len(packages) + keptName }),
-		versions: newRemembered[string](opts.Now, keptCounts, func(versionCount) int { return 1 }),
-		waves:    newRemembered[int64](opts.Now, keptCounts, func(waveCounts) int { return 1 }),
-		shipped:  newRemembered[string](opts.Now, keptShipped, func(purls string) int { return len(purls) + keptName }),
+		contents:  newRemembered[string](opts.Now, keptContents, func(packages []int64) int { return len(packages) + keptName }),
+		versions:  newRemembered[string](opts.Now, keptCounts, func(versionCount) int { return 1 }),
+		waves:     newRemembered[int64](opts.Now, keptCounts, func(waveCounts) int { return 1 }),
+		waveLists: newRemembered[string](opts.Now, keptCounts, func(int) int { return 1 }),
+		shipped:   newRemembered[string](opts.Now, keptShipped, func(purls string) int { return len(purls) + keptName }),
 	}
 	if t.sqlitePath != "" {
 		e, err := openSQLite(ctx, t.sqlitePath)

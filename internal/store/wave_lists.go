@@ -27,7 +27,11 @@ func (s *Store) WaveDetail(ctx context.Context, id int64, p account.WavePages) (
 	if d.Changes, err = s.WaveVerdicts(ctx, id, p.Verdicts); err != nil {
 		return d, err
 	}
-	d.Evidence, err = s.WaveEvidence(ctx, id, p.Evidence)
+	// That no other wave has any is not found out by looking at all that it touched. A cursor
+	// is of such a wave, or is to be refused.
+	if d.Cause == release.WaveEvidence || p.Evidence.After != "" {
+		d.Evidence, err = s.WaveEvidence(ctx, id, p.Evidence)
+	}
 	return d, err
 }
 
@@ -48,12 +52,26 @@ type waveList struct {
 func (s *Store) newWaveList(ctx context.Context, of string, wave int64, p account.Page, from string, begin ...any) (l waveList, err error) {
 	l = waveList{name: of + " of wave " + decimal(wave), limit: limitOf(p)}
 	if l.after, err = readStart(p.After, l.name, begin...); err == nil {
-		l.total, _, err = scanOne[int](ctx, s.read, `SELECT count(*) `+from, wave)
+		l.total, err = s.countOfWave(ctx, l.name, wave, from)
 	}
 	if err != nil {
 		err = fmt.Errorf("count %s: %w", l.name, err)
 	}
 	return l, err
+}
+
+// countOfWave counts what is selected of a wave. That of a wave which has been judged does
+// not change any more.
+func (s *Store) countOfWave(ctx context.Context, name string, wave int64, from string) (int, error) {
+	if total, ok := s.waveLists.get(name); ok {
+		return total, nil
+	}
+	_, judged := s.waves.get(wave) // before it is counted
+	total, _, err := scanOne[int](ctx, s.read, `SELECT count(*) `+from, wave)
+	if err == nil && judged {
+		s.waveLists.put(name, total)
+	}
+	return total, err
 }
 
 // args are those of a query for the items: the wave, where the part begins, and how many
