@@ -74,21 +74,29 @@ func (c *Console) component(ctx context.Context, r *http.Request, p *page) (temp
 }
 
 func (c *Console) componentPage(ctx context.Context, p *page, repository string) (templ.Component, error) {
-	found, err := c.cfg.Store.Component(ctx, repository)
-	if err != nil {
-		return nil, fmt.Errorf("read component: %w", err)
-	}
 	query := account.ReleaseQuery{
 		Repository: repository, Sort: p.q.sorted("version", "seen"),
 		Result: release.Result(p.q.choice("result", string(release.ResultPass), string(release.ResultFail), string(release.ResultUnknown))),
 	}
-	list, err := c.cfg.Store.Releases(ctx, query, p.q.page(listPart))
+	var found account.Component
+	var list account.List[account.Standing]
+	var repairs []account.Repair
+	err := together(
+		func() (err error) {
+			found, err = c.cfg.Store.Component(ctx, repository)
+			return wrapped("read component", err)
+		},
+		func() (err error) {
+			list, err = c.cfg.Store.Releases(ctx, query, p.q.page(listPart))
+			return wrapped("read releases", err)
+		},
+		func() (err error) {
+			repairs, err = c.cfg.Store.Repairs(ctx, repository)
+			return wrapped("read repairs", err)
+		},
+	)
 	if err != nil {
-		return nil, fmt.Errorf("read releases: %w", err)
-	}
-	repairs, err := c.cfg.Store.Repairs(ctx, repository)
-	if err != nil {
-		return nil, fmt.Errorf("read repairs: %w", err)
+		return nil, err
 	}
 	p.Title = repository
 	v := newComponentView(&found, query, list, repairs, p)
