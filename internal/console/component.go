@@ -81,18 +81,22 @@ func (c *Console) componentPage(ctx context.Context, p *page, repository string)
 	var found account.Component
 	var list account.List[account.Standing]
 	var repairs []account.Repair
+	// Two at a time and not three: SQLite has few readers.
 	err := together(
 		func() (err error) {
-			found, err = c.cfg.Store.Component(ctx, repository)
-			return wrapped("read component", err)
+			if found, err = c.cfg.Store.Component(ctx, repository); err != nil {
+				return fmt.Errorf("read component: %w", err)
+			}
+			if repairs, err = c.cfg.Store.Repairs(ctx, repository); err != nil {
+				return fmt.Errorf("read repairs: %w", err)
+			}
+			return nil
 		},
 		func() (err error) {
-			list, err = c.cfg.Store.Releases(ctx, query, p.q.page(listPart))
-			return wrapped("read releases", err)
-		},
-		func() (err error) {
-			repairs, err = c.cfg.Store.Repairs(ctx, repository)
-			return wrapped("read repairs", err)
+			if list, err = c.cfg.Store.Releases(ctx, query, p.q.page(listPart)); err != nil {
+				return fmt.Errorf("read releases: %w", err)
+			}
+			return nil
 		},
 	)
 	if err != nil {

@@ -2,7 +2,6 @@ package console
 
 import (
 	"cmp"
-	"fmt"
 	"sync"
 )
 
@@ -23,12 +22,4 @@ func together(reads ...func() error) error {
 		panic(p)
 	}
 	return cmp.Or(errs...)
-}
-
-// wrapped says what was being done when there is an error.
-func wrapped(doing string, err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, err)
-	}
-	return nil
 }
