@@ -95,7 +95,7 @@ func reads() map[string]string {
 		"compare": base + "/compare?from=ghcr.io/acme/web:v1.0.0&to=ghcr.io/acme/web:v1.1.0", "search": base + "/search?q=example.com/a@%3C1.0.1", "search-advisory": base + "/search?q=CVE-2026-1",
 		"verdict": base + "/verdicts/" + string(storetest.DigestOf("v1.0.0")), "verdict-of-a-platform": base + "/verdicts/" + string(arm64),
 		"sbom": of11 + "/sbom?format=spdx", "vex": of11 + "/vex", "receipt": of11 + "/receipt", "component-rescan": ofC + "/rescan", "release-rescan": of11 + "/rescan", "release-rescan-never": of10 + "/rescan",
-		"audit": base + "/audit", "audit-second": base + "/audit?limit=1&cursor=9", "tokens": base + "/tokens?limit=2", "tokens-oldest": base + "/tokens?limit=1&sort=-at&cursor=1", "settings": base + "/settings?limit=1", "components-second": base + "/components?limit=1",
+		"audit": base + "/audit", "audit-second": base + "/audit?limit=1&cursor=9", "tokens": base + "/tokens?limit=2", "tokens-oldest": base + "/tokens?limit=1&sort=-at&cursor=1", "settings": base + "/settings?limit=1",
 		"documents": of11 + "/documents", "document": base + "/documents/" + string(storetest.DigestOf(string(cdx))),
 		"feeds": base + "/feeds", "advisories": base + "/advisories?severity=critical&found=true", "advisory": base + "/advisories/GO-2026-0001",
 		"advisory-releases": base + "/advisories/GO-2026-0001/releases", "new-findings": base + "/findings", "activity": base + "/activity", "wave": base + "/waves/7", "wave-second": base + "/waves/7?limit=1&findings_cursor=x&evidence_cursor=x",

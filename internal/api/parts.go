@@ -28,7 +28,8 @@ func partOf(p *wire.Part, err error) (*answer, error) {
 }
 
 // cut is where a part of a list of so many items begins and ends. It begins behind the
-// item that the cursor names; where that is gone, before the first whose key is greater.
+// item that the cursor names; where that is gone, before the first whose key is greater, or
+// nowhere when the list is not in order of its keys: something would be left out.
 func (p *page) cut(list string, items int, key func(int) string) (from, to int, next string, err error) {
 	if p.Cursor != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(p.Cursor)
@@ -36,16 +37,8 @@ func (p *page) cut(list string, items int, key func(int) string) (from, to int, 
 		if err != nil || !ok || of != list {
 			return 0, 0, "", account.ErrCursor
 		}
-		from = items
-		for i := items - 1; i >= 0; i-- {
-			k := key(i)
-			if k == after {
-				from = i + 1
-				break
-			}
-			if k > after {
-				from = i
-			}
+		if from, ok = behind(after, items, key); !ok {
+			return 0, 0, "", account.ErrCursor
 		}
 	}
 	to = min(from+p.Limit, items)
@@ -53,4 +46,20 @@ func (p *page) cut(list string, items int, key func(int) string) (from, to int, 
 		next = base64.RawURLEncoding.EncodeToString([]byte(list + "\x00" + key(to-1)))
 	}
 	return from, to, next, nil
+}
+
+func behind(after string, items int, key func(int) string) (from int, ok bool) {
+	from, ordered, next := items, true, ""
+	for i := items - 1; i >= 0; i-- {
+		k := key(i)
+		if k == after {
+			return i + 1, true
+		}
+		if k > after {
+			from = i
+		}
+		ordered = ordered && (i == items-1 || k <= next)
+		next = k
+	}
+	return from, ordered
 }

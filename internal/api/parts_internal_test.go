@@ -45,6 +45,13 @@ func TestAPartGoesOnBehindItsLastItemWhateverComesAndGoesMeanwhile(t *testing.T)
 			}
 		})
 	}
+	first, err := part(&page{Limit: 2}, "letters", []string{"z", "b", "a"}, same, same)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := part(&page{Limit: 2, Cursor: *first.Next}, "letters", []string{"z", "a"}, same, same); !errors.Is(err, account.ErrCursor) {
+		t.Errorf("behind one that is gone, in another order: got %v, want %v", err, account.ErrCursor)
+	}
 	for _, cursor := range []string{"!", "bGV0dGVycw", "x"} {
 		if _, err := part(&page{Limit: 2, Cursor: cursor}, "letters", []string{"a"}, same, same); !errors.Is(err, account.ErrCursor) {
 			t.Errorf("cursor %q: got %v, want %v", cursor, err, account.ErrCursor)
