@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"html"
 	"math"
 	"strconv"
 	"strings"
@@ -81,22 +82,7 @@ func (m *markup) tag(element string, attributes []pair) {
 
 // text writes text, which may be anything, as text.
 func (m *markup) text(s string) {
-	for _, r := range clean(s, math.MaxInt) {
-		switch r {
-		case '&':
-			m.b.WriteString("&amp;")
-		case '<':
-			m.b.WriteString("&lt;")
-		case '>':
-			m.b.WriteString("&gt;")
-		case '"':
-			m.b.WriteString("&#34;")
-		case '\'':
-			m.b.WriteString("&#39;")
-		default:
-			m.b.WriteRune(r)
-		}
-	}
+	m.b.WriteString(html.EscapeString(clean(s, math.MaxInt)))
 }
 
 // clean returns at most longest characters of s, with an ellipsis for the rest.
@@ -105,6 +91,9 @@ func (m *markup) text(s string) {
 // controls of bidirectional text, with which a label could rewrite its
 // neighbours, are dropped.
 func clean(s string, longest int) string {
+	if len(s) <= longest && strings.IndexFunc(s, remarkable) < 0 {
+		return s
+	}
 	var b strings.Builder
 	written := 0
 	for _, r := range s {
@@ -124,6 +113,9 @@ func clean(s string, longest int) string {
 	}
 	return b.String()
 }
+
+// remarkable tells what is not printable ASCII, of which charts are mostly made.
+func remarkable(r rune) bool { return r < ' ' || r > '~' }
 
 func cutLast(s string) string {
 	_, size := utf8.DecodeLastRuneInString(s)

@@ -84,16 +84,16 @@ func (c *Console) componentPage(ctx context.Context, p *page, repository string)
 	// Two at a time and not three: SQLite has few readers.
 	err := together(
 		func() (err error) {
-			if found, err = c.cfg.Store.Component(ctx, repository); err != nil {
-				return fmt.Errorf("read component: %w", err)
-			}
 			if repairs, err = c.cfg.Store.Repairs(ctx, repository); err != nil {
 				return fmt.Errorf("read repairs: %w", err)
 			}
 			return nil
 		},
 		func() (err error) {
-			if list, err = c.cfg.Store.Releases(ctx, query, p.q.page(listPart)); err != nil {
+			if found, err = c.cfg.Store.Component(ctx, repository); err != nil {
+				return fmt.Errorf("read component: %w", err)
+			}
+			if list, err = c.cfg.Store.Releases(ctx, query, p.q.page(releasePart)); err != nil {
 				return fmt.Errorf("read releases: %w", err)
 			}
 			return nil

@@ -11,6 +11,7 @@ import (
 // Sizes of the parts in which lists are shown.
 const (
 	listPart    = 50 // on a page of its own
+	releasePart = 25 // of a component's releases, beside its charts and repairs
 	hitPart     = 25 // of releases that were found, with why
 	excerptPart = 15 // among other things
 	wavePart    = 20 // of what a wave did

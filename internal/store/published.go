@@ -240,9 +240,8 @@ func (s *Store) AdvisoryReleases(ctx context.Context, id string, p account.Page)
 }
 
 // Repairs returns the critical vulnerabilities of the newest releases of a component, of
-// which [account.RepairsOf] count,
-// the latest known first: from when they were known in a release to the first release
-// without them. Pre-releases do not count.
+// which [account.RepairsOf] count, the latest known first: from when they were known in a
+// release to the first release without them. Pre-releases do not count.
 func (s *Store) Repairs(ctx context.Context, repository string) ([]account.Repair, error) {
 	var repairs []account.Repair
 	err := s.view(ctx, func(tx *transaction) error {
