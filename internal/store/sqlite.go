@@ -55,8 +55,10 @@ func openSQLite(ctx context.Context, path string) (*sqliteEngine, error) {
 		return nil, errors.Join(err, writer.Close())
 	}
 	e.readers, err = openKeeping(sqliteDSN(path, "query_only(1)",
-		// In KiB when negative: what the console shows again and again.
-		"cache_size(-2048)"))
+		// In KiB when negative. Each write of another connection empties it, and nobody can
+		// read while its memory is given back: that of all readers fits into the 4 MiB that
+		// modernc.org/memory keeps. The operating system has the file in memory anyway.
+		"cache_size(-512)"))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open SQLite file %s for reading: %w", path, err), writer.Close())
 	}
