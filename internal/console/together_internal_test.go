@@ -23,5 +23,6 @@ func TestReadsAreDoneAtTheSameTimeAndFailInTheirOrder(t *testing.T) {
 			t.Errorf("got the panic %v, and the other read: %t; want it to be that of the caller, once all have ended", p, read)
 		}
 	}()
-	_ = together(func() error { panic("lost") }, func() error { read = true; return nil })
+	err = together(func() error { panic("lost") }, func() error { read = true; return nil })
+	t.Errorf("a panic was lost: got %v returned", err)
 }
