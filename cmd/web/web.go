@@ -35,6 +35,7 @@ func run(ctx context.Context, p command.Process) int {
 
 // start opens the store and makes the pages, and the guard before them.
 func start(ctx context.Context, e command.Env[config.Web]) (service.App, error) {
+	collectLate()
 	b, err := assemble(ctx, e)
 	if err != nil {
 		return service.App{}, err
@@ -81,11 +82,15 @@ const (
 	garbage = 300
 )
 
-// boundMemory leaves alone what GOMEMLIMIT and GOGC have set.
+// boundMemory leaves alone what GOMEMLIMIT has set.
 func boundMemory(managed int64) {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 {
 		debug.SetMemoryLimit(managed)
 	}
+}
+
+// collectLate leaves alone what GOGC has set.
+func collectLate() {
 	const unset = 100
 	if before := debug.SetGCPercent(garbage); before != unset {
 		debug.SetGCPercent(before)

@@ -76,8 +76,9 @@ func New(cfg Config) (*API, error) {
 		return nil, fmt.Errorf("api: unpack the OpenAPI document: %w", err)
 	}
 	a.operations = a.declare()
+	known := patterns{}
 	for _, o := range a.operations {
-		o.params = paramsOf(o.input)
+		o.params = paramsOf(o.input, known)
 	}
 	return a, nil
 }

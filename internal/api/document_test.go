@@ -92,7 +92,7 @@ func newDocument() *huma.OpenAPI {
 // tags of their fields: the same tags that params.go reads.
 func (o *operation) described(schemas huma.Registry) []*huma.Param {
 	var all []*huma.Param
-	for _, p := range paramsOf(o.input) {
+	for _, p := range paramsOf(o.input, patterns{}) {
 		schema := huma.SchemaFromField(schemas, o.input.FieldByIndex(p.field), "")
 		schema.Description, schema.Examples = "", nil
 		d := &huma.Param{Name: p.Name, In: p.In, Description: p.Doc, Required: p.Required, Schema: schema}
@@ -288,7 +288,7 @@ func TestTheReferenceSaysWhatTheDocumentSays(t *testing.T) {
 	a := new(API)
 	a.operations = a.declare()
 	for _, o := range a.operations {
-		o.params = paramsOf(o.input)
+		o.params = paramsOf(o.input, patterns{})
 	}
 	document, reference := newDocument(), a.Reference()
 	operations := 0

@@ -33,8 +33,18 @@ type Param struct {
 	field   []int
 }
 
+// patterns are those of parameters, each compiled once: most operations have the same.
+type patterns map[string]*regexp.Regexp
+
+func (p patterns) compiled(pattern string) *regexp.Regexp {
+	if p[pattern] == nil {
+		p[pattern] = regexp.MustCompile(pattern)
+	}
+	return p[pattern]
+}
+
 // paramsOf reads the parameters out of the tags of an input.
-func paramsOf(input reflect.Type) []Param {
+func paramsOf(input reflect.Type, known patterns) []Param {
 	var params []Param
 	for _, field := range reflect.VisibleFields(input) {
 		if field.Anonymous || !field.IsExported() {
@@ -55,7 +65,7 @@ func paramsOf(input reflect.Type) []Param {
 			p.Enum = strings.Split(enum, ",")
 		}
 		if pattern := tag.Get("pattern"); pattern != "" {
-			p.pattern = regexp.MustCompile(pattern)
+			p.pattern = known.compiled(pattern)
 		}
 		p.least, p.Most = number(tag, "minimum"), number(tag, "maximum")+number(tag, "maxLength")
 		params = append(params, p)

@@ -97,15 +97,14 @@ func (r *resolver) unknownVariable(name string, known []string) {
 	})
 }
 
-var link = regexp.MustCompile(`_(SERVICE_HOST=[0-9a-fA-F.:]+|SERVICE_PORT(_[A-Z0-9_]+)?=[0-9]+` +
-	`|PORT(_[0-9]+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.+` +
-	`|PORT_[0-9]+_(TCP|UDP|SCTP)_(PROTO=(tcp|udp|sctp)|PORT=[0-9]+|ADDR=[0-9a-fA-F.:]+))$`)
-
 // serviceLink recognises the variables that Kubernetes sets in every container
 // for each Service of the namespace; one called tallyman would otherwise keep
 // us from starting. See "Accessing the Service", environment variables, in
 // https://kubernetes.io/docs/tutorials/services/connect-applications-service/.
 func serviceLink(name, value string) bool {
+	link := regexp.MustCompile(`_(SERVICE_HOST=[0-9a-fA-F.:]+|SERVICE_PORT(_[A-Z0-9_]+)?=[0-9]+` +
+		`|PORT(_[0-9]+_(TCP|UDP|SCTP))?=(tcp|udp|sctp)://.+` +
+		`|PORT_[0-9]+_(TCP|UDP|SCTP)_(PROTO=(tcp|udp|sctp)|PORT=[0-9]+|ADDR=[0-9a-fA-F.:]+))$`)
 	return link.MatchString(name + "=" + value)
 }
 

@@ -157,16 +157,15 @@ func decodeYAML(content []byte, lines map[string]int) (map[string]any, error) {
 	return tree, nil
 }
 
-// quoted finds what the YAML parser quotes of the document: an unquoted
-// password that begins with * or & is taken for an alias or an anchor.
-var quoted = regexp.MustCompile("(anchor )'[^']*'|`[^`]*`")
-
 // yamlError keeps the line and drops the values that the decoder quotes,
 // which may be secrets.
 func yamlError(err error) error {
 	var types *yaml.TypeError
 	if !errors.As(err, &types) {
-		// The parser counts lines from 0 in some errors and from 1 in others.
+		// The parser quotes of the document: an unquoted password that begins with * or &
+		// is taken for an alias or an anchor.
+		quoted := regexp.MustCompile("(anchor )'[^']*'|`[^`]*`")
+		// It counts lines from 0 in some errors and from 1 in others.
 		text := strings.Replace(err.Error(), "yaml: line", "yaml: near line", 1)
 		return errors.New(quoted.ReplaceAllString(text, "$1…"))
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -42,8 +43,22 @@ type problem struct {
 // unexpected is the problem of a value that is simply not what was expected.
 func unexpected() []problem { return []problem{{}} }
 
-// matches holds for what a pattern matches.
-func matches(pattern string) func(string) bool { return regexp.MustCompile(pattern).MatchString }
+// matches holds for what a pattern matches. It is compiled when a value is there to be
+// looked at: compiling all of them took a sixth of the time in which web starts.
+func matches(pattern string) func(string) bool {
+	var once sync.Once
+	var compiled *regexp.Regexp
+	return func(s string) bool {
+		once.Do(func() { compiled = regexp.MustCompile(pattern) })
+		return compiled.MatchString(s)
+	}
+}
+
+// matchesOrEmpty holds for nothing too.
+func matchesOrEmpty(pattern string) func(string) bool {
+	matched := matches(pattern)
+	return func(s string) bool { return s == "" || matched(s) }
+}
 
 func onlyString(v any) (string, bool) {
 	s, ok := v.(string)
@@ -83,7 +98,7 @@ func listenAddress() kind[string] {
 func imageDigest() kind[string] {
 	const pattern = `^(sha256:[0-9a-f]{64})?$`
 	return stringKind("digest", "sha256: and 64 lower-case hexadecimal digits, or nothing",
-		map[string]any{"pattern": pattern}, regexp.MustCompile(pattern).MatchString)
+		map[string]any{"pattern": pattern}, matchesOrEmpty(pattern))
 }
 
 // databaseURL checks the form only; whether something answers there is seen
@@ -201,7 +216,7 @@ func durationText(d time.Duration) string {
 const repositoryPath = `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*`
 
 func repositories() kind[[]string] {
-	path := regexp.MustCompile(`^` + repositoryPath + `$`)
+	path := matches(`^` + repositoryPath + `$`)
 	return list("repository", "registry/path without a tag or digest, such as ghcr.io/tallyman-io/tallyman/web",
 		`^[^/@]+/`+repositoryPath+`$`,
 		func(s string) bool {
@@ -209,7 +224,7 @@ func repositories() kind[[]string] {
 			// Without a dot or a port the first part is a path on a default
 			// registry, which is never what an operator means here.
 			named := strings.ContainsAny(registry, ".:") || registry == "localhost"
-			return ok && named && validHostPort(registry) && len(s) <= 255 && path.MatchString(name)
+			return ok && named && validHostPort(registry) && len(s) <= 255 && path(name)
 		})
 }
 
@@ -235,7 +250,7 @@ func hostPatterns() kind[[]string] {
 // sharedSecret can be written in a header and in the user part of a URL as it is.
 func sharedSecret() kind[Secret] {
 	const form = `^([A-Za-z0-9._~-]{24,256})?$`
-	valid := matches(form)
+	valid := matchesOrEmpty(form)
 	return kind[Secret]{
 		name: "secret", expected: "24 to 256 of A-Z, a-z, 0-9, dot, dash, underscore and tilde",
 		schema: map[string]any{"type": "string", "pattern": form, "writeOnly": true},
@@ -273,14 +288,27 @@ func validPort(s string) bool {
 	return err == nil && n > 0 && s[0] != '0'
 }
 
-// A host name's labels as RFC 1123, section 2.1, allows them.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
-
 func validHost(s string) bool {
 	if inner, ok := strings.CutPrefix(s, "["); ok {
 		inner, closed := strings.CutSuffix(inner, "]")
 		addr, err := netip.ParseAddr(inner)
 		return closed && err == nil && addr.Is6()
 	}
-	return len(s) <= 253 && hostName.MatchString(s)
+	if len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if !validLabel(label) {
+			return false
+		}
+	}
+	return true
+}
+
+// validLabel holds for a label of a host name as RFC 1123, section 2.1, allows it.
+func validLabel(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' &&
+		!strings.ContainsFunc(s, func(r rune) bool {
+			return r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		})
 }

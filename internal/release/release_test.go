@@ -13,30 +13,37 @@ func TestKindOfTag(t *testing.T) {
 	t.Parallel()
 	hex := strings.Repeat("0123456789abcdef", 4)
 	tests := map[string]release.TagKind{
-		"v1.2.3":                 release.TagVersion,
-		"v0.0.0":                 release.TagVersion,
-		"v1.2.3-rc.1":            release.TagVersion,
-		"v1.2.3-alpha-7.x":       release.TagVersion,
-		"v1":                     release.TagMoving,
-		"v1.2":                   release.TagMoving,
-		"latest":                 release.TagMoving,
-		"sha-" + hex[:40]:        release.TagCommit,
-		"sha-0123abc":            release.TagCommit,
-		"sha256-" + hex:          release.TagPaper,
-		"sha256-" + hex + ".sig": release.TagPaper,
-		"sha256-" + hex + ".att": release.TagPaper,
-		"":                       release.TagOther,
-		"1.2.3":                  release.TagOther, // no leading v
-		"v01.2.3":                release.TagOther, // semver forbids leading zeros
-		"v1.2.3.4":               release.TagOther,
-		"v1.2.3+build":           release.TagOther, // + is no character of a tag
-		"v1.2-rc.1":              release.TagOther,
-		"version":                release.TagOther,
-		"nightly":                release.TagOther,
-		"Latest":                 release.TagOther,
-		"sha-xyz":                release.TagOther,
-		"sha-012":                release.TagOther, // too short to name a commit
-		"sha256-" + hex[:63]:     release.TagOther,
+		"v1.2.3":                   release.TagVersion,
+		"v0.0.0":                   release.TagVersion,
+		"v1.2.3-rc.1":              release.TagVersion,
+		"v1.2.3-alpha-7.x":         release.TagVersion,
+		"v1":                       release.TagMoving,
+		"v1.2":                     release.TagMoving,
+		"latest":                   release.TagMoving,
+		"sha-" + hex[:40]:          release.TagCommit,
+		"sha-0123abc":              release.TagCommit,
+		"sha256-" + hex:            release.TagPaper,
+		"sha256-" + hex + ".sig":   release.TagPaper,
+		"sha256-" + hex + ".att":   release.TagPaper,
+		"":                         release.TagOther,
+		"1.2.3":                    release.TagOther, // no leading v
+		"v01.2.3":                  release.TagOther, // semver forbids leading zeros
+		"v1.2.3.4":                 release.TagOther,
+		"v1.2.3+build":             release.TagOther, // + is no character of a tag
+		"v1.2-rc.1":                release.TagOther,
+		"version":                  release.TagOther,
+		"nightly":                  release.TagOther,
+		"Latest":                   release.TagOther,
+		"sha-xyz":                  release.TagOther,
+		"sha-012":                  release.TagOther, // too short to name a commit
+		"sha-" + hex + "0":         release.TagOther, // too long
+		"sha-0123ABC":              release.TagOther,
+		"sha256-" + hex[:63]:       release.TagOther,
+		"sha256-" + hex + "0":      release.TagOther,
+		"sha256-" + hex + ".":      release.TagOther,
+		"sha256-" + hex + ".a/b":   release.TagOther,
+		"sha256-" + hex + ".a.b":   release.TagPaper,
+		"sha256-" + hex[:63] + "g": release.TagOther,
 	}
 	for name, want := range tests {
 		if got := release.KindOfTag(name); got != want {

@@ -1,7 +1,6 @@
 package release
 
 import (
-	"regexp"
 	"strings"
 	"time"
 
@@ -27,17 +26,12 @@ const (
 	TagOther TagKind = "other"
 )
 
-var (
-	commitTag = regexp.MustCompile(`^sha-[0-9a-f]{7,64}$`)
-	paperTag  = regexp.MustCompile(`^sha256-[0-9a-f]{64}(\.[a-zA-Z0-9._-]+)?$`)
-)
-
 // KindOfTag returns the kind of a tag by its name.
 func KindOfTag(name string) TagKind {
 	switch {
-	case paperTag.MatchString(name):
+	case isPaperTag(name):
 		return TagPaper
-	case commitTag.MatchString(name):
+	case isCommitTag(name):
 		return TagCommit
 	case name == "latest":
 		return TagMoving
@@ -49,6 +43,30 @@ func KindOfTag(name string) TagKind {
 	default:
 		return TagVersion
 	}
+}
+
+func isCommitTag(name string) bool {
+	commit, ok := strings.CutPrefix(name, "sha-")
+	return ok && len(commit) >= 7 && len(commit) <= 64 && isHex(commit)
+}
+
+func isPaperTag(name string) bool {
+	rest, ok := strings.CutPrefix(name, "sha256-")
+	if !ok || len(rest) < 64 || !isHex(rest[:64]) {
+		return false
+	}
+	suffix, ok := strings.CutPrefix(rest[64:], ".")
+	if !ok || suffix == "" {
+		return rest[64:] == ""
+	}
+	return !strings.ContainsFunc(suffix, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	})
+}
+
+// isHex holds for lower-case hexadecimal digits alone.
+func isHex(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return (r < '0' || r > '9') && (r < 'a' || r > 'f') })
 }
 
 // Tag is one span of a tag's history: from FirstSeen on, Name meant Digest.
