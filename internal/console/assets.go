@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"strconv"
@@ -43,7 +42,7 @@ func loadAssets() (*assets, error) {
 			return nil, fmt.Errorf("read asset: %w", err)
 		}
 		name, ext := path.Base(file), path.Ext(file)
-		contentType := mime.TypeByExtension(ext)
+		contentType := mediaType(ext)
 		if contentType == "" {
 			return nil, fmt.Errorf("asset %s: no media type for %q", name, ext)
 		}
@@ -53,6 +52,21 @@ func loadAssets() (*assets, error) {
 		a.urls[name] = assetPrefix + urlName
 	}
 	return a, nil
+}
+
+// mediaType is that of an embedded file, by its extension; package mime would ask the
+// machine's files as well.
+func mediaType(ext string) string {
+	switch ext {
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	default:
+		return ""
+	}
 }
 
 func (a *assets) serve(w http.ResponseWriter, r *http.Request) {
