@@ -70,7 +70,7 @@ func openBrowser(t *testing.T) context.Context {
 		t.Skip("needs Chromium, such as Debian's package chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox, // root has none
-		chromedp.UserDataDir(t.TempDir()), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("disable-component-update", true))
+		chromedp.UserDataDir(t.TempDir()), chromedp.Env("TMPDIR="+socketFolder(t)), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("disable-component-update", true))
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
@@ -82,6 +82,22 @@ func openBrowser(t *testing.T) context.Context {
 		t.Fatalf("start Chromium: %v", err)
 	}
 	return ctx
+}
+
+// socketFolder is where Chromium keeps its socket, which it does not always remove. Its
+// name is short, as that of a socket has to be: t.TempDir's is as long as the test's.
+func socketFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "chromium-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("remove Chromium's folder: %v", err)
+		}
+	})
+	return dir
 }
 
 // newTab opens a tab.
