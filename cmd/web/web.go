@@ -89,7 +89,7 @@ func boundMemory(managed int64) {
 	}
 }
 
-// collectLate leaves alone what GOGC has set.
+// collectLate sets how much [garbage] there may be, and leaves alone what GOGC has set.
 func collectLate() {
 	const unset = 100
 	if before := debug.SetGCPercent(garbage); before != unset {
